@@ -1,0 +1,5 @@
+"""Alembic's entry to the revisions of the region schema."""
+
+from migrations.environment import run_revisions
+
+run_revisions()
