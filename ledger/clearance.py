@@ -1,0 +1,72 @@
+"""The two protocols that tie the ledger to what it serves. Both work under the book's lock, in the money's own
+database transaction, so a revocation, a freeze or a new rule counts from the next batch in every process.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from database.connections import Connection
+from ledger.entries import Booked
+from ledger.instructions import Instruction
+from ledger.refusals import Refusal
+from ledger.state import State
+
+
+class Decider(Protocol):
+    """The facts of one batch, and the pure rules that judge by them."""
+
+    def decide(self, instruction: Instruction, state: State) -> Instruction | Refusal:
+        """Clears an instruction, perhaps with limits and programmes filled in, or refuses it.
+
+        `state` may be read, for instance to tell a spent code before a rule; it must not be changed.
+        """
+        ...
+
+    def note_settled(self, booked: Booked) -> None:
+        """Takes note of an entry, so that the rest of the batch is judged as if it came later."""
+        ...
+
+
+class Clearance(Protocol):
+    """Reads the facts of all waiting instructions in bulk."""
+
+    async def read_facts(
+        self, connection: Connection, instructions: Sequence[Instruction], at: datetime
+    ) -> Decider:
+        """The decider for these instructions, at the batch's one "now"."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes the domain's rows of accepted entries."""
+
+    async def record(self, connection: Connection, booked: Sequence[tuple[Instruction, Booked]]) -> None:
+        """Writes what belongs to these entries. It may not commit, call out or notify."""
+        ...
+
+
+class ClearAll:
+    """Clears every instruction as it is, for books without a domain: tests, tools, imports."""
+
+    async def read_facts(
+        self, connection: Connection, instructions: Sequence[Instruction], at: datetime
+    ) -> Decider:
+        """Itself: there are no facts."""
+        del connection, instructions, at
+        return self
+
+    def decide(self, instruction: Instruction, state: State) -> Instruction | Refusal:
+        """The instruction as it is."""
+        del state
+        return instruction
+
+    def note_settled(self, booked: Booked) -> None:
+        """Nothing to note."""
+
+
+class RecordNothing:
+    """Writes no domain rows."""
+
+    async def record(self, connection: Connection, booked: Sequence[tuple[Instruction, Booked]]) -> None:
+        """Nothing to write."""
