@@ -1,0 +1,1 @@
+"""Measurements beside a peer in the same minutes. No test depends on them."""

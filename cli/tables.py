@@ -1,0 +1,63 @@
+"""Tables in a terminal: figures to the right, thousands separated, nothing cut off."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+WIDTH_PIPED = 160
+
+
+def show_table(
+    *,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    empty: str,
+    title: str = "",
+    figures: frozenset[int] = frozenset(),
+    has_total: bool = False,
+) -> None:
+    """Prints a table on standard output.
+
+    Args:
+        columns: the headings.
+        rows: as many cells as there are columns.
+        empty: what is said where there are no rows.
+        title: what the table is of.
+        figures: the columns that are set to the right.
+        has_total: whether the last row sums up the others.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # A pipe has no width; cutting figures there would be worse than a long line.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_PIPED)
+    if title:
+        console.print(Text(title, style="bold"))
+    if not rows:
+        console.print(Text(empty))
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_footer=False, pad_edge=False)
+    for number, heading in enumerate(columns):
+        table.add_column(Text(heading), justify="right" if number in figures else "left", overflow="fold")
+    for number, row in enumerate(rows):
+        is_total = has_total and number == len(rows) - 1
+        if is_total:
+            table.add_section()
+        table.add_row(*(Text(cell) for cell in row), style="bold" if is_total else None)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(words: str, *, is_shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, moved by calls with what is done and what there is; none where nobody looks."""
+    if not is_shown or not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(words, total=None)
+        yield lambda done, all_: progress.update(task, completed=done, total=all_)
