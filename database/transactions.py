@@ -47,9 +47,9 @@ async def run_in_transaction(connection: Connection, work: Callable[[Connection]
 async def _commit(connection: Connection) -> None:
     try:
         await connection.commit()
-    except psycopg.OperationalError as error:
-        # An answer with an SQLSTATE is a definite "no"; without one the line went dead.
-        if error.sqlstate is None or connection.broken:
+    except psycopg.Error as error:
+        # A session that lives on has said a definite "no"; of one that went dead nobody knows.
+        if connection.closed:
             raise CommitUnknown from error
         raise
 
@@ -58,6 +58,6 @@ async def _roll_back(connection: Connection) -> None:
     if not connection.closed:
         try:
             await connection.rollback()
-        except psycopg.OperationalError:
+        except psycopg.Error:
             # The server rolls back by itself when it notices that the connection is gone.
             await connection.close()

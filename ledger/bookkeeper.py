@@ -93,6 +93,8 @@ class Bookkeeper:
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _connection: Connection | None = None
     _programmes: tuple[int, list[Programme]] = (-1, [])
+    # What the last run wrote, and what a commit wrote whose answer was lost.
+    _written: dict[UUID, Posted] = field(default_factory=dict)
     _lost: dict[UUID, Posted] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
     _is_closing: bool = False
@@ -180,42 +182,52 @@ class Bookkeeper:
             else:
                 self._arrived.clear()
 
-    async def _run(self, batch: list[_Waiting], *, may_grow: bool = False) -> None:
+    async def _run(
+        self, batch: list[_Waiting], *, may_grow: bool = False, attempts_max: int = ATTEMPTS_TOGETHER_MAX
+    ) -> None:
         """Runs a batch until everybody in it has an outcome, or none of them waits any more."""
         attempts = 0
         while any(not waiting.answer.done() for waiting in batch):
-            attempts += 1
             try:
                 connection = await self._connected()
                 plan = await run_in_transaction(connection, lambda c: self._book(c, batch, may_grow=may_grow))
-            except (CommitUnknown, psycopg.OperationalError, psycopg.InterfaceError) as error:
-                # Nobody knows, or nothing was written. The ids make it safe to run the same batch again.
-                _log.warning("batch_interrupted", region=self.region, size=len(batch), reason=type(error).__name__)
-                if attempts >= ATTEMPTS_TOGETHER_MAX and len(batch) > 1:
+            except Exception as error:  # noqa: BLE001 - one poison instruction must not end its neighbours
+                if not self._is_interruption(error):
                     await self._isolate(batch, error)
                     return
+                # Nobody knows, or nothing was written. The ids make it safe to run the same batch again.
+                _log.warning("batch_interrupted", region=self.region, size=len(batch), reason=type(error).__name__)
+                if isinstance(error, CommitUnknown):
+                    self._lost.update(self._written)
+                # A server that is there and says no may mean one instruction, however sick it looks.
+                attempts += self.backend_pid is not None
+                if attempts >= attempts_max:
+                    await self._isolate(batch, OutcomeUnknown())
+                    return
                 await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
-            except Exception as error:  # noqa: BLE001 - one poison instruction must not end its neighbours
-                await self._isolate(batch, error)
-                return
             else:
                 self._answer(batch, plan)
                 return
         # All of them were told that the outcome is unknown; whoever asks again finds it by his id.
         self._leave(batch)
 
+    def _is_interruption(self, error: Exception) -> bool:
+        """Whether an error is the server's or the line's, not one of what was asked."""
+        if isinstance(error, CommitUnknown | psycopg.OperationalError | psycopg.InterfaceError):
+            return True
+        return isinstance(error, psycopg.Error) and self.backend_pid is None
+
     async def _isolate(self, batch: list[_Waiting], error: Exception) -> None:
         """Runs a failed batch in halves, down to the culprit, who alone gets the error."""
         if len(batch) > 1:
             middle = len(batch) // 2
-            await self._run(batch[:middle])
-            await self._run(batch[middle:])
+            await self._run(batch[:middle], attempts_max=1)
+            await self._run(batch[middle:], attempts_max=1)
             return
         _log.error("instruction_failed", region=self.region, error=type(error).__name__)
         self._leave(batch)
         if not batch[0].answer.done():
-            refusal = refusal_of_constraint(error)
-            batch[0].answer.set_exception(refusal or error)
+            batch[0].answer.set_exception(refusal_of_constraint(error) or error)
 
     async def _book(self, connection: Connection, batch: list[_Waiting], *, may_grow: bool) -> BatchPlan:
         book = await lock_book(connection)
@@ -242,8 +254,7 @@ class Bookkeeper:
             await self.recorder.record(connection, plan.booked)
         if plan.refused:
             await write_refusals(connection, plan.refused, at=at)
-        # If the commit's answer is lost, this tells first answers from replays when the batch is run again.
-        self._lost.update({one.entry.id: Posted(one.entry, hash=one.hash) for one in booked})
+        self._written = {one.entry.id: Posted(one.entry, hash=one.hash) for one in booked}
         return plan
 
     def _take_all_that_waits(self, batch: list[_Waiting]) -> None:
@@ -263,13 +274,13 @@ class Bookkeeper:
         for waiting, outcomes in zip(batch, plan.outcomes, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result([self._first_answer(outcome) for outcome in outcomes])
-        self._lost.clear()
 
     def _first_answer(self, outcome: Outcome) -> Outcome:
-        """What was booked in a commit whose answer was lost looks like a replay to the next run; it is none."""
-        if isinstance(outcome, Posted) and outcome.is_replay and outcome.entry.id in self._lost:
-            booked = self._lost[outcome.entry.id]
-            return booked if booked.entry == outcome.entry else outcome
+        """What a lost commit booked looks like a replay to the run after it; to its caller it is none."""
+        if isinstance(outcome, Posted) and outcome.is_replay:
+            lost = self._lost.pop(outcome.entry.id, None)
+            if lost is not None and lost.entry == outcome.entry:
+                return lost
         return outcome
 
     def _leave(self, batch: list[_Waiting]) -> None:

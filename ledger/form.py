@@ -8,7 +8,6 @@ import functools
 import re
 import types
 import typing
-import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
@@ -34,17 +33,15 @@ GRACE_DAYS_MAX: Final = 366
 YEARS: Final = range(2000, 3000)
 # Whole numbers that may be nothing. Every other one is at least 1.
 _MAY_BE_ZERO: Final = frozenset({"fee", "day_max", "month_max", "total_max", "ceiling", "incoming"})
+# Controls, and surrogates without their partner.
+_UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # What the domain hands through belongs to the domain.
 _UNREAD: Final = frozenset({"request"})
 
 
 def _is_text(value: object) -> bool:
     """Text that can be stored, hashed and shown: at most 200 characters, no controls, no lone surrogates."""
-    return (
-        type(value) is str
-        and len(value) <= TEXT_LENGTH_MAX
-        and not any(unicodedata.category(character) in {"Cc", "Cs"} for character in value)
-    )
+    return type(value) is str and len(value) <= TEXT_LENGTH_MAX and _UNSTORABLE.search(value) is None
 
 
 # By the field's name, else by its type.
@@ -108,12 +105,21 @@ def _field_checks(cls: type) -> tuple[tuple[str, Callable[[Any], bool]], ...]:
 def _fits(hint: Any, name: str) -> Callable[[Any], bool]:
     origin = typing.get_origin(hint)
     if origin is types.UnionType or origin is typing.Union:
-        options = [_fits(option, name) for option in typing.get_args(hint)]
-        return lambda value: any(option(value) for option in options)
+        return _fits_union(typing.get_args(hint), name)
     if origin is tuple:
         item = _fits(typing.get_args(hint)[0], name)
-        return lambda value: type(value) is tuple and all(item(part) for part in value)
+        return lambda value: type(value) is tuple and all(map(item, value))
     return _PLAIN_CHECKS.get(name) or _PLAIN_CHECKS.get(hint) or _fits_other(hint, name)
+
+
+def _fits_union(hints: tuple[Any, ...], name: str) -> Callable[[Any], bool]:
+    if types.NoneType in hints:
+        # Every optional field is one type or None.
+        (other,) = (hint for hint in hints if hint is not types.NoneType)
+        check = _fits(other, name)
+        return lambda value: value is None or check(value)
+    checks = {hint: _fits(hint, name) for hint in hints}
+    return lambda value: type(value) in checks and checks[type(value)](value)
 
 
 def _fits_other(hint: Any, name: str) -> Callable[[Any], bool]:
@@ -121,7 +127,7 @@ def _fits_other(hint: Any, name: str) -> Callable[[Any], bool]:
         least = 0 if name in _MAY_BE_ZERO else 1
         # bool is an int to isinstance, so the type itself is compared.
         return lambda value: type(value) is int and least <= value <= AMOUNT_MAX
-    if issubclass(hint, Enum) or hint in {UUID, bytes, bool, types.NoneType}:
+    if issubclass(hint, Enum) or hint in {UUID, bytes, bool}:
         return lambda value: type(value) is hint
     return functools.partial(_is_whole, hint)
 

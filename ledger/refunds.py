@@ -37,7 +37,7 @@ def plan_refund(draft: Draft, refund: Refund) -> None:
     amount = refund.amount - withheld
     if amount < 0 or (amount == 0 and not draft.transfers):
         raise NothingToMove
-    release_limits(draft, original, lines, amount)
+    release_limits(draft, original, "payment", amount)
     _restore(draft, refund, lines, amount)
 
 

@@ -44,7 +44,7 @@ def plan_undo(draft: Draft, undo: Undo) -> None:
         raise RefundExceedsPayment(left=left)
     if amount == 0:
         raise NothingToMove
-    release_limits(draft, original, list(lines_of(original)), amount)
+    release_limits(draft, original, undone_transfer.flow, amount)
     way_back = _way_back(draft, undo, undone_transfer)
     draft.transfer(undo.flow, undone_transfer.credit, way_back, amount, undoes=line)
     if undone_transfer.flow == "float_sell":
@@ -75,21 +75,25 @@ def find_line(original: Entry, number: int) -> tuple[Line, Transfer]:
     return Line(original.seq, number), original.transfers[number - 1]
 
 
-def release_limits(draft: Draft, original: Entry, lines: list[tuple[Line, Transfer]], amount: int) -> None:
+def release_limits(draft: Draft, original: Entry, flow: str, amount: int) -> None:
     """Takes an undone amount off the limits that the original counted, in proportion, rounded down; the last yen
     undone takes off all that is left. Call it before the undoing transfers.
+
+    What an entry counts belongs to the flow of its first transfer (a payment's, not that of a bonus beside it), so
+    that nothing is taken off twice.
 
     Args:
         draft: of the undoing entry.
         original: the entry that counted.
-        lines: those of its transfers that can be undone in this way.
-        amount: how much of them is undone now, in yen.
+        flow: the flow that is undone.
+        amount: how much of it is undone now, in yen.
     """
-    total = sum(transfer.amount for _, transfer in lines)
+    if flow != original.transfers[0].flow:
+        return
+    lines = [(line, transfer.amount) for line, transfer in lines_of(original) if transfer.flow == flow]
+    total = sum(moved for _, moved in lines)
     undone = sum(draft.undone(line) for line, _ in lines)
     for counted in original.limit_counts:
-        if counted.amount < 0:
-            continue
         released = counted.amount * (undone + amount) // total - counted.amount * undone // total
         if released > 0:
             draft.limit_counts.append(LimitCount(counted.counter, counted.day, -released))
