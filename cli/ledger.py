@@ -42,9 +42,11 @@ def verify(context: typer.Context, region: RegionOption = None) -> None:
         found = [_verify(urls, code, invocation) for code in codes]
     documents = [{**asdict(one), "is_clean": one.is_clean} for one in found]
     text = "\n".join(_words_of_verification(one) for one in found) or "There is no region yet: nothing to verify."
-    invocation.output.show(documents[0] if region else documents, text=text)
-    if not all(one.is_clean for one in found):
-        raise typer.Exit(EXIT_FINDINGS)
+    if all(one.is_clean for one in found):
+        invocation.output.show(documents[0] if region else documents, text=text)
+        return
+    invocation.output.show({**_problem_of(found), "regions": documents}, text=text)
+    raise typer.Exit(EXIT_FINDINGS)
 
 
 @app.command("trial-balance")
@@ -186,6 +188,15 @@ def _account_or_holder(text: str) -> Any:
         return UUID(text)
     except ValueError:
         raise typer.BadParameter("an account's number or a holder's UUID", param_hint="--account") from None
+
+
+def _problem_of(found: list["Verification"]) -> dict[str, Any]:
+    from cli.problems import find_problem
+    from ledger.verify import BookNotClean
+
+    bad = next(one for one in found if not one.is_clean)
+    problem = find_problem(BookNotClean(region=bad.region, row=bad.findings[0].row, says=bad.findings[0].says))
+    return problem.document() if problem else {}
 
 
 def _words_of_verification(found: "Verification") -> str:

@@ -10,6 +10,7 @@ from datetime import date
 from uuid import UUID
 
 from database.connections import Connection
+from ledger.book import Book
 from ledger.chart import LIABILITIES, Kind
 from ledger.entries import LimitCount, Movement
 from ledger.instructions import CounterKey
@@ -24,6 +25,8 @@ class StoredCounters:
 
     Attributes:
         overdrawn: numbers of credit-side accounts that have less than nothing.
+        missing: numbers that the book has given to an account that is not there.
+        strangers: numbers of accounts that the book has not opened.
         hold_lines: placed, captured and released by hold and account.
         limits: by the counter's number.
         undone: by seq and line of what was undone.
@@ -34,6 +37,8 @@ class StoredCounters:
     held: "array[int]"
     transfers: "array[int]"
     overdrawn: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    strangers: list[int] = field(default_factory=list)
     hold_lines: dict[tuple[UUID, int], tuple[int, int, int]] = field(default_factory=dict)
     limits: dict[int, Counter] = field(default_factory=dict)
     undone: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -43,6 +48,10 @@ class StoredCounters:
         """All at nothing, with room for account numbers below `size`."""
         zeros = [0] * size
         return cls(array("q", zeros), array("q", zeros), array("q", zeros), array("q", zeros))
+
+    def knows(self, account: int) -> bool:
+        """Whether the book has given this number to an account."""
+        return 0 < account < len(self.debits)
 
     def add_transfer(self, debit: int, credit: int, amount: int) -> None:
         """Counts one transfer on both its accounts."""
@@ -93,23 +102,31 @@ class StoredCounters:
                     yield f"account {account}", f"{name} say {one:,}, the journal says {other:,}"
         for account in self.overdrawn:
             yield f"account {account}", "has less than nothing"
+        for account in self.missing:
+            yield f"account {account}", "is missing"
+        for account in self.strangers:
+            yield f"account {account}", "was opened outside the book"
 
 
-async def read_stored_counters(connection: Connection) -> StoredCounters:
+async def read_stored_counters(connection: Connection, book: Book) -> StoredCounters:
     """All counters as they are stored, in the caller's snapshot."""
-    cursor = await connection.execute("SELECT coalesce(max(id), 0) FROM account")
-    last = await cursor.fetchone()
-    stored = StoredCounters.empty(last[0] + 1 if last else 1)
+    stored = StoredCounters.empty(book.account_id + 1)
+    seen = bytearray(book.account_id + 1)
     async with connection.cursor(name="stored_counters") as cursor:
         cursor.itersize = 5000
         await cursor.execute("SELECT id, debits, credits, held, transfers, kind FROM account")
         async for account, debits, credits_, held, transfers, kind in cursor:
+            if not stored.knows(account):
+                stored.strangers.append(account)
+                continue
+            seen[account] = 1
             stored.debits[account] = debits
             stored.credits[account] = credits_
             stored.held[account] = held
             stored.transfers[account] = transfers
             if Kind(kind) in LIABILITIES and credits_ - debits - held < 0:
                 stored.overdrawn.append(account)
+    stored.missing = [account for account in range(1, book.account_id + 1) if not seen[account]]
     await _read_beside_accounts(connection, stored)
     return stored
 

@@ -71,6 +71,7 @@ class _Journal:
     hash: bytes
     is_chain_broken: bool = False
     at: datetime | None = None
+    checkpoint: int = 0
 
 
 async def verify_book(
@@ -85,16 +86,16 @@ async def verify_book(
     await connection.rollback()
     await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     book = await read_book(connection)
-    stored = await read_stored_counters(connection)
+    stored = await read_stored_counters(connection, book)
     programmes = {programme.code: programme for programme in await list_programmes(connection)}
-    verification = Verification(book.region, book.seq)
-    for balance in await read_trial_balances(connection):
-        if not balance.is_balanced:
-            both = (
-                f"assets {balance.assets:,}, liabilities {balance.liabilities:,}, difference {balance.difference:,}"
-            )
-            verification.find(f"programme {balance.programme}", f"is not backed: {both}")
+    # What is seen in the snapshot is told after the book's own rows.
+    beside = [
+        *await _find_rows_outside(connection, book),
+        *await _find_undone_too_far(connection),
+        *await _find_unbacked(connection),
+    ]
     await connection.rollback()
+    verification = Verification(book.region, book.seq)
     journal = _Journal(verification, programmes, StoredCounters.empty(len(stored.debits)), first_hash(book.region))
     for first in range(1, book.seq + 1, CHUNK_ENTRIES):
         last = min(first + CHUNK_ENTRIES - 1, book.seq)
@@ -102,11 +103,46 @@ async def verify_book(
         await connection.rollback()
         report_progress(last, book.seq)
     _compare_end(verification, book, journal)
-    for account in range(book.account_id + 1, len(stored.debits)):
-        verification.find(f"account {account}", "was opened outside the book")
+    for finding in beside:
+        verification.find(finding.row, finding.says)
     for row, says in stored.differences(journal.rebuilt):
         verification.find(row, says)
     return verification
+
+
+async def _find_rows_outside(connection: Connection, book: Book) -> list[Finding]:
+    findings = []
+    for table in ("entry", "transfer", "hold", "hold_movement", "limit_count", "checkpoint"):
+        cursor = await connection.execute(
+            f"SELECT min(seq), count(*) FROM {table} WHERE seq > %s OR seq < 1", [book.seq]
+        )
+        row = await cursor.fetchone()
+        if row and row[1]:
+            says = f"lies outside the book, with {row[1]} rows of the table {table}"
+            findings.append(Finding(f"entry {row[0]}", says))
+    return findings
+
+
+async def _find_undone_too_far(connection: Connection) -> list[Finding]:
+    cursor = await connection.execute(
+        """SELECT u.seq, u.line FROM undone u LEFT JOIN transfer t USING (seq, line)
+           WHERE u.amount IS DISTINCT FROM t.amount OR u.undone > t.amount ORDER BY u.seq, u.line LIMIT %s""",
+        [FINDINGS_MAX],
+    )
+    says = "does not fit the transfer that was undone"
+    return [Finding(f"undone of entry {seq}, line {line}", says) for seq, line in await cursor.fetchall()]
+
+
+async def _find_unbacked(connection: Connection) -> list[Finding]:
+    return [
+        Finding(
+            f"programme {balance.programme}",
+            f"is not backed: assets {balance.assets:,}, liabilities {balance.liabilities:,}, "
+            f"difference {balance.difference:,}",
+        )
+        for balance in await read_trial_balances(connection)
+        if not balance.is_balanced
+    ]
 
 
 async def _read_chunk(connection: Connection, journal: _Journal, first: int, last: int) -> None:
@@ -118,9 +154,8 @@ async def _read_chunk(connection: Connection, journal: _Journal, first: int, las
         last,
     )
     claimed = {row[0]: row[1:] for row in claims}
-    checkpoints = dict(
-        await _rows(connection, "SELECT seq, hash FROM checkpoint WHERE seq BETWEEN %s AND %s", first, last)
-    )
+    found = await _rows(connection, "SELECT seq, hash, at FROM checkpoint WHERE seq BETWEEN %s AND %s", first, last)
+    checkpoints = {row[0]: row[1:] for row in found}
     for seq in range(first, last + 1):
         if seq in entries:
             _check_entry(journal, entries[seq], claimed[seq])
@@ -128,7 +163,7 @@ async def _read_chunk(connection: Connection, journal: _Journal, first: int, las
             journal.verification.find(f"entry {seq}", "is missing: the book has a gap")
             journal.is_chain_broken = True
         if seq in checkpoints:
-            _check_checkpoint(journal, seq, checkpoints[seq])
+            _check_checkpoint(journal, seq, *checkpoints[seq])
     await _rebuild_chunk(connection, journal, entries, first, last)
 
 
@@ -150,6 +185,8 @@ def _check_entry(journal: _Journal, entry: Entry, claimed: tuple[Any, ...]) -> N
             journal.is_chain_broken = True
     if journal.at is not None and entry.at < journal.at:
         find(row, "is earlier than the entry before it")
+    if journal.at is not None and entry.at != journal.at and journal.checkpoint != entry.seq - 1:
+        find(f"checkpoint {entry.seq - 1}", "is missing: a batch has one instant and ends with a checkpoint")
     journal.at = entry.at
     _check_flows(journal, entry, row)
 
@@ -171,9 +208,12 @@ def _check_flows(journal: _Journal, entry: Entry, row: str) -> None:
             undone[transfer.undoes] = undone.get(transfer.undoes, 0) + transfer.amount
 
 
-def _check_checkpoint(journal: _Journal, seq: int, stored: bytes) -> None:
+def _check_checkpoint(journal: _Journal, seq: int, stored: bytes, at: datetime) -> None:
     if not journal.is_chain_broken and journal.hash != stored:
         journal.verification.find(f"checkpoint {seq}", "is not the hash of the entries before it")
+    if journal.at is not None and at != journal.at:
+        journal.verification.find(f"checkpoint {seq}", "has another instant than its entry")
+    journal.checkpoint = seq
     # What comes after a bad row is judged from the next stored hash on, so that one row is named and not all.
     journal.hash = stored
     journal.is_chain_broken = False
@@ -199,7 +239,10 @@ async def _rebuild_chunk(
     ):
         while marks and marks[-1][0] < seq:
             _check_mark(journal, marks.pop())
-        rebuilt.add_transfer(debit, credit, amount)
+        if rebuilt.knows(debit) and rebuilt.knows(credit):
+            rebuilt.add_transfer(debit, credit, amount)
+        else:
+            journal.verification.find(f"entry {seq}", f"names an account outside the book: {debit} or {credit}")
     while marks:
         _check_mark(journal, marks.pop())
     for hold, account, movement, amount in await _rows(
@@ -209,7 +252,8 @@ async def _rebuild_chunk(
         first,
         last,
     ):
-        rebuilt.add_hold_movement(hold, account, Movement(movement), amount)
+        if rebuilt.knows(account):
+            rebuilt.add_hold_movement(hold, account, Movement(movement), amount)
     for seq, counter, day, amount in await _rows(
         connection,
         "SELECT seq, counter, day, amount FROM limit_count WHERE seq BETWEEN %s AND %s ORDER BY seq, line",
@@ -223,11 +267,13 @@ async def _rebuild_chunk(
 def _check_mark(journal: _Journal, mark: tuple[Any, ...]) -> None:
     seq, account, debits, credits_ = mark
     rebuilt = journal.rebuilt
-    if (rebuilt.debits[account], rebuilt.credits[account]) != (debits, credits_):
+    if not rebuilt.knows(account) or (rebuilt.debits[account], rebuilt.credits[account]) != (debits, credits_):
         journal.verification.find(f"mark of account {account} at entry {seq}", "differs from the journal")
 
 
 def _compare_end(verification: Verification, book: Book, journal: _Journal) -> None:
+    if book.seq and journal.checkpoint != book.seq:
+        verification.find(f"checkpoint {book.seq}", "is missing: the book's last entry ends a batch")
     if not journal.is_chain_broken and journal.hash != book.hash:
         verification.find("book", "its hash is not that of its last entry")
 

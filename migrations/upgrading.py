@@ -66,6 +66,8 @@ def create_region(urls: DatabaseUrls, *, code: str, name: str, now: datetime) ->
 def upgrade_shared(urls: DatabaseUrls) -> Upgrade:
     """Brings the shared schema to the newest revision."""
     with open_engine(urls.owner).begin() as connection:
+        # Two first regions at the same instant: the second waits here and finds the schema made.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('meguri shared schema'))"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SHARED_SCHEMA}"))
         return _run(urls, connection, "shared", SHARED_SCHEMA)
 

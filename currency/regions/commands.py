@@ -12,6 +12,8 @@ from currency.regions.tables import RegionRow
 from ledger.refusals import Refusal
 
 NAME_LENGTH_MAX: Final = 100
+# Controls, directions, joiners, surrogates, private and unassigned characters: a name looks like what it is.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _CODE: Final = re.compile(r"[a-z0-9-]{2,32}")
 
 
@@ -44,7 +46,7 @@ def register_region(connection: Connection, *, code: str, name: str, now: dateti
     if not _CODE.fullmatch(code):
         raise RegionCodeInvalid
     plain = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(plain) <= NAME_LENGTH_MAX or not plain.isprintable():
+    if not 1 <= len(plain) <= NAME_LENGTH_MAX or any(unicodedata.category(one) in _UNSEEN for one in plain):
         raise RegionNameInvalid
     if find_region(connection, code):
         raise RegionExists(region=code)

@@ -8,7 +8,7 @@ CREATE TABLE account_mark (
     credits bigint NOT NULL CHECK (credits >= 0),
     PRIMARY KEY (account, seq)
 );
-COMMENT ON TABLE account_mark IS 'An account''s counters after the batch that ended with seq. Only post_batch writes them.';
+COMMENT ON TABLE account_mark IS 'An account''s counters after the batch that ended with seq.';
 CREATE TRIGGER account_mark_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON account_mark
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -28,29 +28,17 @@ INSERT INTO account_mark (account, seq, debits, credits)
     GROUP BY account, seq
     HAVING min(number - 1) / 256 < max(number) / 256;
 
-CREATE OR REPLACE FUNCTION post_accounts(first bigint, last bigint) RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION mark_accounts() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+-- The two transition tables have no index; post_batch, which calls this, switches hash joins off.
+SET enable_hashjoin = on AS $$
 BEGIN
-    -- One update an account a batch: what is only so inside a batch can't trip a CHECK.
-    WITH moved AS (
-        SELECT account, sum(debit)::bigint AS debits, sum(credit)::bigint AS credits, sum(held)::bigint AS held,
-               sum(transfer)::bigint AS transfers
-        FROM (
-            SELECT debit_account AS account, amount AS debit, 0 AS credit, 0 AS held, 1 AS transfer
-                FROM transfer WHERE seq BETWEEN first AND last
-            UNION ALL
-            SELECT credit_account, 0, amount, 0, 1 FROM transfer WHERE seq BETWEEN first AND last
-            UNION ALL
-            SELECT account, 0, 0, CASE movement WHEN 'placed' THEN amount ELSE -amount END, 0
-                FROM hold_movement WHERE seq BETWEEN first AND last
-        ) line GROUP BY account
-    ), posted AS (
-        UPDATE account a SET
-            debits = a.debits + m.debits, credits = a.credits + m.credits, held = a.held + m.held,
-            transfers = a.transfers + m.transfers
-        FROM moved m WHERE a.id = m.account
-        RETURNING a.id, a.debits, a.credits, a.transfers, m.transfers AS added
-    )
+    -- post_batch has written the batch's checkpoint before it moves the counters.
     INSERT INTO account_mark (account, seq, debits, credits)
-        SELECT id, last, debits, credits FROM posted WHERE (transfers - added) / 256 < transfers / 256;
+        SELECT id, (SELECT max(checkpoint.seq) FROM checkpoint), posted.debits, posted.credits
+        FROM posted JOIN before USING (id)
+        WHERE before.transfers / 256 < posted.transfers / 256;
+    RETURN NULL;
 END $$;
+CREATE TRIGGER account_is_marked AFTER UPDATE ON account
+    REFERENCING OLD TABLE AS before NEW TABLE AS posted FOR EACH STATEMENT EXECUTE FUNCTION mark_accounts();
+REVOKE EXECUTE ON FUNCTION mark_accounts FROM PUBLIC;
