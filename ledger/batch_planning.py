@@ -80,7 +80,7 @@ def plan_batch(
 
     Args:
         state: the book as it stands; the plan's state goes on from it.
-        units: instructions, linked instructions, and ids given up.
+        units: completed instructions, linked instructions, and ids given up.
         decider: the domain's rules over the facts of this batch.
         last_hash: the chain's hash at the book's end.
         refusals_of: how many refusals of each caller were stored within the last minute.
@@ -116,8 +116,7 @@ def _plan_one(batch: BatchPlan, instruction: Instruction, decider: Decider) -> O
     first_answer = find_first_answer(batch.state, instruction)
     if first_answer is not None:
         return Posted(first_answer.entry, is_replay=True) if isinstance(first_answer, Settled) else first_answer
-    cleared = decider.decide(instruction, batch.state)
-    planned = cleared if isinstance(cleared, Refusal) else plan(batch.state, cleared)
+    planned = decider.decide(instruction, batch.state) or plan(batch.state, instruction)
     if isinstance(planned, Refusal):
         return batch.refuse(instruction, planned, is_stored=planned.is_stored and instruction.stores_refusal)
     return _book(batch, instruction, planned, decider)
@@ -164,7 +163,11 @@ class _Silent:
 
     decider: Decider
 
-    def decide(self, instruction: Instruction, state: State) -> Instruction | Refusal:
+    def complete(self, instruction: Instruction) -> Instruction:
+        """As the other completes."""
+        return self.decider.complete(instruction)
+
+    def decide(self, instruction: Instruction, state: State) -> Refusal | None:
         """As the other decides."""
         return self.decider.decide(instruction, state)
 

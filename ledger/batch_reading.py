@@ -84,10 +84,13 @@ class Needs:
                 self.holders.update((wallet, credit.holder))
             case CaptureHold(hold=hold) | ReleaseHold(hold=hold) | ExpireHold(hold=hold):
                 self.holds.add(hold)
+                # The entry that placed it knows what was counted; a hold has the id of its instruction.
+                self.instructions.add(hold)
             case Settle(merchant=merchant, payout=payout):
                 self.holders.update((merchant, payout))
             case Expire(lot=lot):
                 self.accounts.add(lot)
+                self.holders.add(lot.holder)
             case Succeed(holder=holder, successor=successor):
                 self.holders.update((holder, successor))
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeGuard
 from uuid import UUID
 
 import psycopg
@@ -26,7 +26,7 @@ from ledger.batch_planning import BatchPlan, Outcome, Posted, Unit, plan_batch
 from ledger.batch_reading import read_state
 from ledger.batch_writing import write_entries, write_refusals
 from ledger.book import Book, list_programmes, lock_book
-from ledger.clearance import ClearAll, Clearance, Recorder, RecordNothing
+from ledger.clearance import ClearAll, Clearance, Decider, Recorder, RecordNothing
 from ledger.constraints import refusal_of_constraint
 from ledger.form import check_form
 from ledger.instructions import GiveUp, Instruction
@@ -235,12 +235,11 @@ class Bookkeeper:
             self._take_all_that_waits(batch)
         at = max(self.clock.now(), book.at)
         asked = [one for waiting in batch for one in waiting.unit]
-        instructions = [one for one in asked if isinstance(one, Instruction)]
+        decider = await self.clearance.read_facts(connection, [one for one in asked if _is_instruction(one)], at)
+        units = [_complete(waiting.unit, decider) for waiting in batch]
         programmes = await self._read_programmes(connection, book)
-        state = await read_state(connection, book, programmes, asked, at=at)
-        decider = await self.clearance.read_facts(connection, instructions, at)
+        state = await read_state(connection, book, programmes, [one for unit in units for one in unit], at=at)
         refusals_of = await _count_refusals(connection, {one.caller for one in asked}, since=at - _MINUTE)
-        units = [waiting.unit for waiting in batch]
         plan = plan_batch(state, units, decider, last_hash=book.hash, refusals_of=refusals_of)
         booked = [one for _, one in plan.booked]
         if booked:
@@ -298,6 +297,16 @@ class Bookkeeper:
             await connection.execute(setting)
         await connection.set_autocommit(False)
         return connection
+
+
+def _is_instruction(asked: Instruction | GiveUp) -> TypeGuard[Instruction]:
+    return isinstance(asked, Instruction)
+
+
+def _complete(unit: Unit, decider: Decider) -> Unit:
+    completed = tuple(decider.complete(one) for one in unit if _is_instruction(one))
+    # A unit is instructions, or one id given up.
+    return completed or unit
 
 
 def _posted(outcome: Outcome) -> Posted:

@@ -16,8 +16,15 @@ from ledger.state import State
 class Decider(Protocol):
     """The facts of one batch, and the pure rules that judge by them."""
 
-    def decide(self, instruction: Instruction, state: State) -> Instruction | Refusal:
-        """Clears an instruction, perhaps with limits and programmes filled in, or refuses it.
+    def complete(self, instruction: Instruction) -> Instruction:
+        """Fills in what the rules know: limits with their ceilings, programmes that may be drawn, evidence.
+
+        It comes before the state is read, so that what it names is read too. Id and fingerprint stay.
+        """
+        ...
+
+    def decide(self, instruction: Instruction, state: State) -> Refusal | None:
+        """Lets a completed instruction through (None), or refuses it.
 
         `state` may be read, for instance to tell a spent code before a rule; it must not be changed.
         """
@@ -56,10 +63,14 @@ class ClearAll:
         del connection, instructions, at
         return self
 
-    def decide(self, instruction: Instruction, state: State) -> Instruction | Refusal:
+    def complete(self, instruction: Instruction) -> Instruction:
         """The instruction as it is."""
-        del state
         return instruction
+
+    def decide(self, instruction: Instruction, state: State) -> Refusal | None:
+        """Lets everything through."""
+        del instruction, state
+        return None  # noqa: RET501 - None is this answer's name
 
     def note_settled(self, booked: Booked) -> None:
         """Nothing to note."""

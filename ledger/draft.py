@@ -29,6 +29,8 @@ from ledger.state import State, default_ceiling
 
 # What may still move out of a lot after its last day: to where ended value goes, and back to whoever gave it.
 MOVES_ENDED_VALUE: Final = frozenset({"expire", "bonus_back", "benefit_back", "gift_back"})
+# An entry's lines are numbered in two bytes, and nobody reads longer ones.
+LINES_MAX: Final = 5000
 
 
 @dataclass(slots=True)
@@ -90,9 +92,10 @@ class Draft:
         """Adds a transfer of `amount` yen.
 
         Raises:
-            InstructionInvalid: two programmes, one account twice, or a wallet's value changing its day.
+            InstructionInvalid: two programmes, one account twice, or a day on what is no wallet.
             NotFound: no such programme.
             FlowOff: the chart has no such way, or the programme has not switched it on.
+            InstructionInvalid: a wallet's value changing its day; too many lines.
             SecondPersonNeeded: the flow needs two people.
             InsufficientFunds, MerchantFundsShort, PotExhausted, FundsShort: less available than this takes; nothing
                 is available of a lot whose last day has passed.
@@ -106,6 +109,7 @@ class Draft:
             raise InsufficientFunds(available=0)
         _require_funds(source, amount)
         _require_room(source, target, amount)
+        self._require_space()
         source.debits += amount
         target.credits += amount
         self.transfers.append(Transfer(flow, debit, credit, amount, undoes))
@@ -114,6 +118,7 @@ class Draft:
 
     def move_hold(self, movement: HoldMovement) -> None:
         """Adds a movement of held value: placed, captured or released."""
+        self._require_space()
         account = self.account(movement.account)
         account.held += movement.amount if movement.movement is Movement.PLACED else -movement.amount
         self.hold_movements.append(movement)
@@ -131,6 +136,10 @@ class Draft:
     def is_on(self, flow: Flow, programme: Programme, debit: Kind, credit: Kind) -> bool:
         """Whether the chart allows this way and the programme has it switched on."""
         return flow.name in programme.flows and flow.allows(programme.funding, debit, credit)
+
+    def _require_space(self) -> None:
+        if len(self.transfers) + len(self.hold_movements) >= LINES_MAX:
+            raise InstructionInvalid(detail=f"This would make more than {LINES_MAX} lines; divide it.")
 
     def _require_way(self, flow_name: str, debit: AccountKey, credit: AccountKey) -> None:
         if debit.programme != credit.programme:

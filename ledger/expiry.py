@@ -26,6 +26,8 @@ _NAMES: Final = uuid5(NAMESPACE_OID, "meguri expiry")
 async def expire_all(connection: Connection, bookkeeper: Bookkeeper, *, key: bytes, clock: Clock) -> int:
     """Expires all that is due, in chunks of at most 500, and returns how many entries that made.
 
+    Programmes that have `expire` switched off are left alone.
+
     Args:
         connection: to the region's schema, for looking.
         bookkeeper: books the instructions.
@@ -33,24 +35,25 @@ async def expire_all(connection: Connection, bookkeeper: Bookkeeper, *, key: byt
         clock: decides which day it is; the bookkeeper's own.
     """
     booked = 0
-    after = 0
-    while True:
-        instructions, after = await _due_lots(connection, key, clock, after)
-        if not instructions:
-            break
-        booked += await _post_chunk(bookkeeper, instructions)
+    # Holds first: what they free on its last day expires in the same run.
     while instructions := await _due_holds(connection, key, clock):
         settled = await _post_chunk(bookkeeper, instructions)
         booked += settled
         if not settled:
             break
-    return booked
+    after = 0
+    while True:
+        instructions, after = await _due_lots(connection, key, clock, after)
+        if not instructions:
+            return booked
+        booked += await _post_chunk(bookkeeper, instructions)
 
 
 async def _due_lots(connection: Connection, key: bytes, clock: Clock, after: int) -> tuple[list[Instruction], int]:
     cursor = await connection.execute(
         """SELECT a.id, holder, p.code, expires_on, grace, credits, debits
-           FROM account a JOIN programme p ON p.id = programme
+           FROM account a JOIN programme p ON p.id = a.programme
+           JOIN programme_flow f ON f.programme = p.id AND f.flow = 'expire' AND f.is_on
            WHERE a.id > %s AND kind = 'wallet' AND expires_on < %s AND credits - debits - held > 0
            ORDER BY a.id LIMIT %s""",
         [after, day_in_japan(clock.now()), CHUNK],

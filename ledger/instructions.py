@@ -140,7 +140,7 @@ class PlaceHold:
     """Sets value of a wallet aside, for a later capture by the draw's flow to the draw's destination.
 
     The hold ends at `expires_at`, or with the last day of the first of its lots to expire, whichever is earlier.
-    Its id is that of the instruction that places it, so an instruction places one at the most.
+    Its id is that of the instruction that places it, in which it stands alone.
     """
 
     draw: Draw

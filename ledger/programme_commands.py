@@ -38,7 +38,7 @@ async def open_programme(
 
     async def work(connection: Connection) -> None:
         await connection.execute(
-            "SELECT open_programme(%s, %s, %s, %s, %s, %s, %s)",
+            "SELECT open_programme(%s, %s, %s::integer, %s, %s::integer, %s::bigint, %s::bigint)",
             [
                 terms.code,
                 terms.funding.value,

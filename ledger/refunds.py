@@ -9,7 +9,7 @@ from ledger.chart import Kind
 from ledger.draft import Draft
 from ledger.entries import Line, Transfer
 from ledger.instructions import BonusBack, Refund
-from ledger.refusals import InstructionInvalid, MerchantFundsShort, NothingToMove, RefundExceedsPayment
+from ledger.refusals import FlowOff, InstructionInvalid, MerchantFundsShort, NothingToMove, RefundExceedsPayment
 from ledger.restoring import choose_restored_lot
 from ledger.state import lines_of
 from ledger.undoing import find_line, find_original, release_limits
@@ -19,17 +19,21 @@ def plan_refund(draft: Draft, refund: Refund) -> None:
     """Adds a refund to the draft.
 
     Raises:
-        NotFound: no such payment.
+        NotFound: no such payment, or no such bonus.
         InstructionInvalid: the named entry is no payment, or the named bonus is none.
-        RefundExceedsPayment: more than is left to refund.
-        MerchantFundsShort: neither takings nor receivable cover it.
-        NothingToMove: the spent bonus is as much as the refund.
         FlowOff: refunds, or what they need, are off.
+        RefundExceedsPayment: more than is left to refund, or to take back.
+        NothingToMove: the spent bonus is as much as the refund.
+        MerchantFundsShort: neither takings nor receivable cover it.
     """
     original = find_original(draft, refund.original)
     lines = [(line, transfer) for line, transfer in lines_of(original) if transfer.flow == "payment"]
     if not lines:
         raise InstructionInvalid(detail="What is to be refunded is not a payment.")
+    for _, transfer in lines:
+        if "refund" not in draft.programme(transfer.debit.programme).flows:
+            # Advancing is a way to refund, not a way around it.
+            raise FlowOff(flow="refund", programme=transfer.debit.programme)
     left = sum(transfer.amount - draft.undone(line) for line, transfer in lines)
     if refund.amount > left:
         raise RefundExceedsPayment(left=left)

@@ -14,8 +14,8 @@ def plan_settle(draft: Draft, settle: Settle) -> None:
 
     Raises:
         NotFound: no such programme.
-        MerchantFundsShort: the named amount is not there after recovery, or does not exceed the fee.
         NothingToMove: no takings.
+        MerchantFundsShort: the named amount is not there after recovery, or does not exceed the fee.
         FlowOff: one of the flows is off.
     """
     takings = AccountKey(Kind.TAKINGS, settle.merchant, settle.programme)

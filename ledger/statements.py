@@ -131,12 +131,16 @@ async def list_statement(
     """
     end = before[0] if before and (as_of is None or before[0] <= as_of) else as_of
     balance = await get_balance(connection, account, as_of=end)
-    after = before if before and before[0] == balance.seq else (balance.seq + 1, 0)
+    is_asset = balance.key.kind in ASSETS
+    running = balance.balance
+    after = (balance.seq + 1, 0)
+    if before and before[0] == balance.seq:
+        # The page begins within an entry: its later lines are known already, so they come off.
+        after = before
+        running -= await _moved_from(connection, account, before, is_asset=is_asset)
     cursor = await connection.execute(
         _STATEMENT, {"account": account, "seq": after[0], "line": after[1], "end": balance.seq, "limit": limit}
     )
-    is_asset = balance.key.kind in ASSETS
-    running = balance.balance - await _moved_from(connection, account, after, is_asset=is_asset)
     lines = []
     for row in await cursor.fetchall():
         amount = row[6] if row[5] == is_asset else -row[6]

@@ -23,8 +23,8 @@ def plan_undo(draft: Draft, undo: Undo) -> None:
     """Adds the mirror of one transfer to the draft.
 
     Raises:
-        InstructionInvalid: the flow undoes nothing, or not what the named line did.
         NotFound: no such entry or line.
+        InstructionInvalid: the flow undoes nothing, or not what the named line did.
         SecondPersonNeeded: two people are needed.
         RefundExceedsPayment: more than is left to undo.
         NothingToMove: no amount was named, and nothing is left.
