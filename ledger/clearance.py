@@ -70,7 +70,7 @@ class ClearAll:
     def decide(self, instruction: Instruction, state: State) -> Refusal | None:
         """Lets everything through."""
         del instruction, state
-        return None  # noqa: RET501 - None is this answer's name
+        return None
 
     def note_settled(self, booked: Booked) -> None:
         """Nothing to note."""

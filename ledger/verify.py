@@ -276,6 +276,8 @@ def _compare_end(verification: Verification, book: Book, journal: _Journal) -> N
         verification.find(f"checkpoint {book.seq}", "is missing: the book's last entry ends a batch")
     if not journal.is_chain_broken and journal.hash != book.hash:
         verification.find("book", "its hash is not that of its last entry")
+    if journal.at is not None and book.at != journal.at:
+        verification.find("book", "its instant is not that of its last entry")
 
 
 async def _rows(connection: Connection, query: Any, first: int, last: int) -> list[tuple[Any, ...]]:

@@ -339,6 +339,7 @@ def test_a_receivable_has_a_ceiling_and_a_wallet_has_none(raw):
         ("succession", f.lot(f.TARO, "yen", YESTERDAY), f.TWO_PEOPLE),
         ("overlap_back", f.risk(), {}),
         ("lawful_return", f.reserve(), f.TWO_PEOPLE),
+        ("top_up_cancel", f.reserve(), f.TWO_PEOPLE),
     ],
 )
 def test_F08_value_is_unusable_after_its_day(raw, flow, credit, entry):
@@ -346,9 +347,10 @@ def test_F08_value_is_unusable_after_its_day(raw, flow, credit, entry):
         "SELECT switch_flow('yen', 'lawful_return', true, %s, %s, now())", [UUID(int=1), UUID(int=2)]
     )
     ended = f.lot(f.HANAKO, "yen", YESTERDAY)
+    undoes = (raw.move("top_up", f.reserve(), ended, 50), 1) if flow == "top_up_cancel" else (None, None)
     raw.move("top_up", f.reserve(), ended, 50)
     raw.move("overlap", f.risk(), f.takings(), 50)
-    raw.move(flow, ended, credit, 10, entry=entry.items())
+    raw.move(flow, ended, credit, 10, undoes=undoes, entry=entry.items())
     with stopped_by("transfer_value_is_alive"):
         raw.post()
 
