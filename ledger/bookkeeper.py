@@ -160,7 +160,8 @@ class Bookkeeper:
         return None if isinstance(outcome, IdGivenUp) else _posted(outcome)
 
     async def _ask(self, unit: Unit) -> list[Outcome]:
-        if self._is_closing or self._task is None or self._waiting + len(unit) > self.capacity.queue_max:
+        is_at_work = self._task is not None and not self._task.done() and not self._is_closing
+        if not is_at_work or self._waiting + len(unit) > self.capacity.queue_max:
             raise Overloaded
         waiting = _Waiting(unit, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)

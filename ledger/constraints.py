@@ -17,6 +17,7 @@ from ledger.refusals import (
     InstructionInvalid,
     RefundExceedsPayment,
     Refusal,
+    RegionClosed,
     SecondPersonNeeded,
 )
 
@@ -24,6 +25,7 @@ _REFUSALS: Final = MappingProxyType(
     {
         "account_is_not_overdrawn": FundsShort(kind="", available=0),
         "account_ceiling_is_kept": CeilingReached(kind="", ceiling=0),
+        "book_is_open": RegionClosed(),
         "entry_id_is_used_once": IdReused(),
         "entry_needs_two_people": SecondPersonNeeded(flow=""),
         "entry_two_people_differ": SecondPersonNeeded(flow=""),

@@ -79,7 +79,7 @@ async def switch_flow(
         raise FlowOff(flow=flow, programme=programme) from error
 
 
-async def open_or_close_book(connection: Connection, *, is_open: bool, people: TwoPeople) -> None:
+async def open_or_close_book(connection: Connection, *, is_open: bool, people: TwoPeople, at: datetime) -> None:
     """Closes a region's book to all entries, or opens it again.
 
     Raises:
@@ -88,7 +88,7 @@ async def open_or_close_book(connection: Connection, *, is_open: bool, people: T
     _require_two(people)
 
     async def work(connection: Connection) -> None:
-        await connection.execute("SELECT open_or_close_book(%s, %s, %s)", [is_open, *people])
+        await connection.execute("SELECT open_or_close_book(%s, %s, %s, %s)", [is_open, *people, at])
 
     await run_in_transaction(connection, work)
 

@@ -227,11 +227,11 @@ async def test_a_closed_region_takes_nothing_and_says_first_answers_again(region
     async with region.bookkeeper() as bookkeeper, region.connect() as connection:
         topped_up = f.top_up(f.HANAKO, 1000)
         await bookkeeper.post(topped_up)
-        await open_or_close_book(connection, is_open=False, people=TWO_PEOPLE)
+        await open_or_close_book(connection, is_open=False, people=TWO_PEOPLE, at=datetime.now(UTC))
         with pytest.raises(RegionClosed):
             await bookkeeper.post(f.top_up(f.HANAKO, 1))
         assert (await bookkeeper.post(topped_up)).is_replay
-        await open_or_close_book(connection, is_open=True, people=TWO_PEOPLE)
+        await open_or_close_book(connection, is_open=True, people=TWO_PEOPLE, at=datetime.now(UTC))
         await bookkeeper.post(f.top_up(f.HANAKO, 1))
 
 

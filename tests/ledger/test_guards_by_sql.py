@@ -275,12 +275,20 @@ def test_H03_nobody_approves_his_own_order(raw):
 def test_H03_nobody_switches_a_flow_or_closes_the_book_alone(raw):
     with stopped_by("programme_flow_by_two_people"), raw.connection.transaction():
         raw.connection.execute("SELECT switch_flow('yen', 'gift', false, %s, %s, now())", [f.CLERK, f.CLERK])
-    for pair in ([f.CLERK, f.CLERK], [f.CLERK, None], [None, f.CLERK]):
-        with stopped_by("book_closed_by_two_people"), raw.connection.transaction():
-            raw.connection.execute("SELECT open_or_close_book(false, %s, %s)", pair)
+    with stopped_by("book_change_by_two_people"), raw.connection.transaction():
+        raw.connection.execute("SELECT open_or_close_book(false, %s, %s, now())", [f.CLERK, f.CLERK])
     for pair in ([f.CLERK, None], [None, f.CLERK]):
         with pytest.raises(errors.NotNullViolation), raw.connection.transaction():
             raw.connection.execute("SELECT switch_flow('yen', 'gift', false, %s, %s, now())", pair)
+        with pytest.raises(errors.NotNullViolation), raw.connection.transaction():
+            raw.connection.execute("SELECT open_or_close_book(false, %s, %s, now())", pair)
+
+
+def test_a_closed_book_takes_nothing_by_sql_either(raw):
+    raw.connection.execute("SELECT open_or_close_book(false, %s, %s, now())", [f.CLERK, f.TREASURER])
+    raw.move("payment", f.lot(f.HANAKO), f.takings(), 1)
+    with stopped_by("book_is_open"):
+        raw.post()
 
 
 # --- Funds ------------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ async def test_H03_nobody_decides_alone(region):
         for alone in (
             open_programme(connection, ProgrammeTerms(**TERMS), people=ALONE, at=f.NOON),
             switch_flow(connection, "yen", "gift", is_on=False, people=ALONE, at=f.NOON),
-            open_or_close_book(connection, is_open=False, people=ALONE),
+            open_or_close_book(connection, is_open=False, people=ALONE, at=f.NOON),
         ):
             with pytest.raises(SecondPersonNeeded):
                 await alone
@@ -190,7 +190,7 @@ async def test_a_programme_opened_now_is_used_by_a_bookkeeper_that_runs(region):
 
 async def test_a_closed_book_takes_nothing_but_programmes_may_be_prepared(region):
     async with region.bookkeeper() as bookkeeper, region.connect() as connection:
-        await open_or_close_book(connection, is_open=False, people=TWO_PEOPLE)
+        await open_or_close_book(connection, is_open=False, people=TWO_PEOPLE, at=f.NOON)
         assert not (await read_book(connection)).is_open
         with pytest.raises(RegionClosed):
             await bookkeeper.post(f.top_up(f.HANAKO, 1))

@@ -21,6 +21,16 @@ CREATE TABLE book (
 COMMENT ON TABLE book IS 'One row: the end of the region''s book. Its lock is the order of all entries.';
 CREATE UNIQUE INDEX book_is_one ON book ((true));
 
+CREATE TABLE book_change (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    is_open boolean NOT NULL,
+    ordered_by uuid NOT NULL,
+    approved_by uuid NOT NULL,
+    changed_at timestamptz NOT NULL,
+    CONSTRAINT book_change_by_two_people CHECK (ordered_by <> approved_by)
+);
+COMMENT ON TABLE book_change IS 'Who closed the book to all entries, or opened it again.';
+
 CREATE TABLE checkpoint (
     seq bigint PRIMARY KEY,
     at timestamptz NOT NULL,
@@ -390,7 +400,7 @@ BEGIN
     END LOOP;
     FOREACH journal IN ARRAY ARRAY[
         'entry', 'transfer', 'hold', 'hold_movement', 'limit_count', 'checkpoint', 'refused_instruction',
-        'programme_flow_change'
+        'programme_flow_change', 'book_change'
     ] LOOP
         EXECUTE format(
             'CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON %I
@@ -596,6 +606,9 @@ DECLARE
     today date;
 BEGIN
     SELECT * INTO b FROM book FOR NO KEY UPDATE;
+    IF NOT b.is_open THEN
+        PERFORM refuse_batch('book_is_open', 'the book is closed');
+    END IF;
     PERFORM check_order(b.seq + 1, last, b.at);
     SELECT at INTO now_at FROM entry WHERE seq = last;
     -- The day is Japan's, which has had one offset since 1951.
@@ -646,11 +659,10 @@ BEGIN
     RETURN new_id;
 END $$;
 
-CREATE FUNCTION open_or_close_book(open boolean, person uuid, other_person uuid) RETURNS void
+CREATE FUNCTION open_or_close_book(open boolean, person uuid, other_person uuid, at timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF person = other_person OR person IS NULL OR other_person IS NULL THEN
-        PERFORM refuse_batch('book_closed_by_two_people', 'one person orders this and another approves it');
-    END IF;
+    PERFORM FROM book FOR NO KEY UPDATE;
+    INSERT INTO book_change (is_open, ordered_by, approved_by, changed_at) VALUES (open, person, other_person, at);
     UPDATE book SET is_open = open;
 END $$;
