@@ -220,6 +220,15 @@ def _key_words(key: "AccountKey") -> str:
     return " ".join(parts)
 
 
+def _counterpart_words(key: "AccountKey") -> str:
+    """The other account in one line: its programme is the statement's, its holder known by the end of his id."""
+    from ledger.accounts import NOBODY
+
+    holder = "" if key.holder == NOBODY else f" …{key.holder.hex[-8:]}"
+    until = f" until {key.expires_on}" if key.expires_on else ""
+    return f"{key.kind.value}{holder}{until}{' (grace)' if key.grace else ''}"
+
+
 def _trial_balance_document(balance: "TrialBalance") -> dict[str, Any]:
     return {
         "programme": balance.programme,
@@ -283,7 +292,7 @@ def _show_statement(balance: "Balance", lines: list["StatementLine"]) -> None:
                 line.flow,
                 f"{line.amount:+,}",
                 f"{line.balance:,}",
-                _key_words(line.counterpart),
+                _counterpart_words(line.counterpart),
             )
             for line in lines
         ],

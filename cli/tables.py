@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 WIDTH_PIPED = 160
 
@@ -40,7 +41,10 @@ def show_table(
         return
     table = Table(box=box.SIMPLE_HEAD, show_footer=False, pad_edge=False)
     for number, heading in enumerate(columns):
-        table.add_column(Text(heading), justify="right" if number in figures else "left", overflow="fold")
+        # Only the last column may be folded: figures and instants are read in one line.
+        is_last = number == len(columns) - 1
+        side: Literal["left", "right"] = "right" if number in figures else "left"
+        table.add_column(Text(heading), justify=side, overflow="fold", no_wrap=not is_last)
     for number, row in enumerate(rows):
         is_total = has_total and number == len(rows) - 1
         if is_total:
