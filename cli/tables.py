@@ -39,7 +39,7 @@ def show_table(
     if not rows:
         console.print(Text(empty))
         return
-    table = Table(box=box.SIMPLE_HEAD, show_footer=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, heading in enumerate(columns):
         # Only the last column may be folded: figures and instants are read in one line.
         is_last = number == len(columns) - 1
