@@ -31,7 +31,7 @@ from database.embedded.binaries import run_program
 from database.embedded.throwaway import open_throwaway
 from database.ids import new_id
 from ledger.accounts import AccountKey, wallet_lot
-from ledger.bookkeeper import Bookkeeper
+from ledger.bookkeeper import Bookkeeper, Capacity
 from ledger.chart import Funding, Kind
 from ledger.instructions import (
     CounterKey,
@@ -108,7 +108,7 @@ async def top_up_all(bookkeeper: Bookkeeper, wallets: list[UUID]) -> None:
 async def run_payments(
     bookkeeper: Bookkeeper, wallets: list[UUID], merchants: list[UUID], *, at_once: int, seconds: float
 ) -> Run:
-    """Keeps `at_once` payments waiting, so that batches are of that size."""
+    """Keeps `at_once` payments waiting; as soon as one is booked its payer asks for the next."""
     chance = random.Random(7)  # noqa: S311 - a load, not a secret
     booked = 0
     start = time.perf_counter()
@@ -172,12 +172,15 @@ async def measure(urls: Any, tpcb: str, *, seconds: float, rounds: int) -> dict[
         await open_programme(connection, terms, people=people, at=datetime.now(UTC))
         async with Bookkeeper(urls.application, "benchmark") as bookkeeper:
             await top_up_all(bookkeeper, wallets)
-            for _ in range(rounds):
-                runs["tpcb"].append(await asyncio.to_thread(run_tpcb, tpcb, seconds))
-                for size in BATCH_SIZES:
-                    run = await run_payments(bookkeeper, wallets, merchants, at_once=size, seconds=seconds)
-                    runs[str(size)].append(run)
-                print(f"round done: {[round(found[-1].per_second) for found in runs.values()]}", file=sys.stderr)
+        for _ in range(rounds):
+            runs["tpcb"].append(await asyncio.to_thread(run_tpcb, tpcb, seconds))
+            for size in BATCH_SIZES:
+                capacity = Capacity(batch_max=size)
+                async with Bookkeeper(urls.application, "benchmark", capacity=capacity) as bookkeeper:
+                    # Twice as many wait, so that the next batch is full when one is done, as it is under load.
+                    run = await run_payments(bookkeeper, wallets, merchants, at_once=2 * size, seconds=seconds)
+                runs[str(size)].append(run)
+            print(f"round done: {[round(found[-1].per_second) for found in runs.values()]}", file=sys.stderr)
         verification = await verify_book(connection)
     return summarize(runs, is_clean=verification.is_clean, entries=verification.entries)
 

@@ -187,6 +187,7 @@ async def _read_accounts(connection: Connection, state: State, needs: Needs, cod
         f"""{_SELECT_ACCOUNT}
             WHERE holder = ANY(%s) AND (kind <> 'wallet' OR expires_on IS NULL OR expires_on >= %s)""",
         [list(needs.holders), state.today],
+        binary=True,
     )
     for row in await cursor.fetchall():
         state.add_account(_account(row, codes))
@@ -212,6 +213,7 @@ async def _read_counters(connection: Connection, state: State, needs: Needs) -> 
         """SELECT id, family, subject, day, day_used, month_used, total_used
            FROM limit_counter WHERE subject = ANY(%s)""",
         [list({counter.subject for counter in needs.counters})],
+        binary=True,
     )
     for counter_id, family, subject, *used in await cursor.fetchall():
         state.counters[CounterKey(family, subject)] = Counter(counter_id, *used)
