@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from database.connections import Connection
 
@@ -21,11 +22,16 @@ class CommitUnknown(Exception):  # noqa: N818 - a state, not an error
     """The connection was lost while COMMIT was under way: it may have happened or not."""
 
 
+class SwallowedError(Exception):
+    """The work caught an error of the database and went on; its transaction can only be rolled back."""
+
+
 async def run_in_transaction(connection: Connection, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     """Runs `work` in a database transaction and commits it; again, a few times, if the database asks for it.
 
     Raises:
         CommitUnknown: the connection broke during COMMIT.
+        SwallowedError: the work hid an error of the database; everything is rolled back.
         psycopg.Error: what the work, or a deferred constraint, failed with; everything is rolled back.
     """
     for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -45,6 +51,9 @@ async def run_in_transaction(connection: Connection, work: Callable[[Connection]
 
 
 async def _commit(connection: Connection) -> None:
+    if connection.info.transaction_status is TransactionStatus.INERROR:
+        # PostgreSQL answers such a COMMIT with ROLLBACK and no error: the work must not look done.
+        raise SwallowedError
     try:
         await connection.commit()
     except psycopg.Error as error:

@@ -55,6 +55,7 @@ class BatchPlan:
     """What a batch comes to: entries and refusals to write, and an outcome for every instruction of every unit."""
 
     state: State
+    decider: Decider
     last_hash: bytes
     refusals_of: Mapping[str, int]
     booked: list[tuple[Instruction, Booked]] = field(default_factory=list)
@@ -85,19 +86,19 @@ def plan_batch(
         last_hash: the chain's hash at the book's end.
         refusals_of: how many refusals of each caller were stored within the last minute.
     """
-    batch = BatchPlan(state, last_hash, refusals_of)
+    batch = BatchPlan(state, decider, last_hash, refusals_of)
     for unit in units:
-        batch.outcomes.append(_plan_unit(batch, unit, decider))
+        batch.outcomes.append(_plan_unit(batch, unit))
     return batch
 
 
-def _plan_unit(batch: BatchPlan, unit: Unit, decider: Decider) -> list[Outcome]:
+def _plan_unit(batch: BatchPlan, unit: Unit) -> list[Outcome]:
     first = unit[0]
     if isinstance(first, GiveUp):
         return [_give_up(batch, first)]
     if len(unit) == 1:
-        return [_plan_one(batch, first, decider)]
-    return _plan_linked(batch, [one for one in unit if isinstance(one, Instruction)], decider)
+        return [_plan_one(batch, first)]
+    return _plan_linked(batch, [one for one in unit if isinstance(one, Instruction)])
 
 
 def _give_up(batch: BatchPlan, give_up: GiveUp) -> Outcome:
@@ -112,38 +113,36 @@ def _give_up(batch: BatchPlan, give_up: GiveUp) -> Outcome:
     return answer
 
 
-def _plan_one(batch: BatchPlan, instruction: Instruction, decider: Decider) -> Outcome:
+def _plan_one(batch: BatchPlan, instruction: Instruction) -> Outcome:
     first_answer = find_first_answer(batch.state, instruction)
     if first_answer is not None:
         return Posted(first_answer.entry, is_replay=True) if isinstance(first_answer, Settled) else first_answer
-    planned = decider.decide(instruction, batch.state) or plan(batch.state, instruction)
+    planned = batch.decider.decide(instruction, batch.state) or plan(batch.state, instruction)
     if isinstance(planned, Refusal):
         return batch.refuse(instruction, planned, is_stored=planned.is_stored and instruction.stores_refusal)
-    return _book(batch, instruction, planned, decider)
+    return _book(batch, instruction, planned)
 
 
-def _book(batch: BatchPlan, instruction: Instruction, entry: Entry, decider: Decider) -> Posted:
+def _book(batch: BatchPlan, instruction: Instruction, entry: Entry) -> Posted:
     batch.last_hash = next_hash(batch.last_hash, entry)
     booked = Booked(entry, batch.last_hash)
     batch.state.apply(entry)
     batch.booked.append((instruction, booked))
-    decider.note_settled(booked)
+    batch.decider.note_settled(booked)
     return Posted(entry, hash=booked.hash)
 
 
-def _plan_linked(batch: BatchPlan, instructions: list[Instruction], decider: Decider) -> list[Outcome]:
-    trial = BatchPlan(batch.state.fork(), batch.last_hash, batch.refusals_of, refused=list(batch.refused))
-    # The decider hears of the group's entries only when all of them stand.
-    silent = _Silent(decider)
+def _plan_linked(batch: BatchPlan, instructions: list[Instruction]) -> list[Outcome]:
+    trial = BatchPlan(
+        batch.state.fork(), batch.decider.fork(), batch.last_hash, batch.refusals_of, refused=list(batch.refused)
+    )
     outcomes: list[Outcome] = []
     for instruction in instructions:
-        outcome = _plan_one(trial, instruction, silent)
+        outcome = _plan_one(trial, instruction)
         if isinstance(outcome, Refusal):
             return _refuse_linked(batch, instructions, instruction, outcome)
         outcomes.append(outcome)
-    for _, booked in trial.booked:
-        decider.note_settled(booked)
-    batch.state, batch.last_hash = trial.state, trial.last_hash
+    batch.state, batch.decider, batch.last_hash = trial.state, trial.decider, trial.last_hash
     batch.booked += trial.booked
     return outcomes
 
@@ -155,21 +154,3 @@ def _refuse_linked(
     stored = is_new and refusal.is_stored and culprit.stores_refusal
     answer = batch.refuse(culprit, refusal, is_stored=stored)
     return [answer if one is culprit else LinkedRefused(instruction_id=culprit.id) for one in instructions]
-
-
-@dataclass(frozen=True, slots=True)
-class _Silent:
-    """Decides as another decider does and takes no note."""
-
-    decider: Decider
-
-    def complete(self, instruction: Instruction) -> Instruction:
-        """As the other completes."""
-        return self.decider.complete(instruction)
-
-    def decide(self, instruction: Instruction, state: State) -> Refusal | None:
-        """As the other decides."""
-        return self.decider.decide(instruction, state)
-
-    def note_settled(self, booked: Booked) -> None:
-        """Nothing yet."""

@@ -34,7 +34,7 @@ from ledger.instructions import (
     named_originals,
 )
 from ledger.programmes import Programme
-from ledger.refusals import refusal_by_code
+from ledger.refusals import stored_refusal
 from ledger.state import Counter, HoldLine, Refused, Settled, State
 
 
@@ -141,8 +141,7 @@ async def _read_instructions(connection: Connection, state: State, needs: Needs)
         "SELECT id, fingerprint, code, facts FROM refused_instruction WHERE id = ANY(%s)", [ids]
     )
     for instruction_id, fingerprint, code, facts in await cursor.fetchall():
-        refusal = refusal_by_code(code).from_facts(facts)
-        state.instructions[instruction_id] = Refused(fingerprint, refusal)
+        state.instructions[instruction_id] = Refused(fingerprint, stored_refusal(code, facts))
 
 
 async def _read_single_use(connection: Connection, state: State, needs: Needs) -> None:

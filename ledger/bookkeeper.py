@@ -20,7 +20,7 @@ import psycopg
 import structlog
 
 from database.clock import Clock, SystemClock
-from database.connections import Connection, connect
+from database.connections import Connection, connect, hang_up
 from database.transactions import CommitUnknown, run_in_transaction
 from ledger.batch_planning import BatchPlan, Outcome, Posted, Unit, plan_batch
 from ledger.batch_reading import read_state
@@ -29,13 +29,15 @@ from ledger.book import Book, list_programmes, lock_book
 from ledger.clearance import ClearAll, Clearance, Decider, Recorder, RecordNothing
 from ledger.constraints import refusal_of_constraint
 from ledger.form import check_form
-from ledger.instructions import GiveUp, Instruction
+from ledger.instructions import MOVES_MAX, GiveUp, Instruction
 from ledger.programmes import Programme
 from ledger.refusals import IdGivenUp, InstructionInvalid, OutcomeUnknown, Overloaded, Refusal
 
 LINKED_MAX: Final = 100
 # An error that outlives this many tries may be one instruction's own, however it looks.
 ATTEMPTS_TOGETHER_MAX: Final = 5
+# Longer than the server lets a statement run.
+BATCH_SECONDS_MAX: Final = 35.0
 RECONNECT_PAUSE_SECONDS: Final = 0.05
 _MINUTE: Final = timedelta(minutes=1)
 # A bookkeeper that froze with the lock in its hand must not stop the region: the server ends its session.
@@ -113,8 +115,7 @@ class Bookkeeper:
         self._arrived.set()
         if self._task:
             await self._task
-        if self._connection:
-            await self._connection.close()
+        await self._disconnect()
 
     @property
     def backend_pid(self) -> int | None:
@@ -143,6 +144,8 @@ class Bookkeeper:
             raise InstructionInvalid(detail="Linked instructions have ids of their own.")
         for instruction in instructions:
             check_form(instruction)
+        if sum(len(one.moves) for one in instructions) > MOVES_MAX:
+            raise InstructionInvalid(detail=f"Linked instructions have at most {MOVES_MAX} moves in all.")
         outcomes = await self._ask(tuple(instructions))
         culprits = [one for one in outcomes if isinstance(one, Refusal) and one.code != "linked_refused"]
         if culprits:
@@ -177,21 +180,38 @@ class Bookkeeper:
         while True:
             await self._arrived.wait()
             if self._queue:
-                await self._run([self._queue.popleft()], may_grow=True)
+                batch = [self._queue.popleft()]
+                try:
+                    await self._run(batch, may_grow=True)
+                except BaseException as error:
+                    # Whatever it is, nobody may wait for ever, and the next ones are served.
+                    await self._abandon(batch)
+                    task = asyncio.current_task()
+                    if not isinstance(error, Exception | asyncio.CancelledError) or (task and task.cancelling()):
+                        raise
             elif self._is_closing:
                 return
             else:
                 self._arrived.clear()
+
+    async def _abandon(self, batch: list[_Waiting]) -> None:
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(OutcomeUnknown())
+        self._waiting = sum(len(waiting.unit) for waiting in self._queue)
+        await self._disconnect()
 
     async def _run(
         self, batch: list[_Waiting], *, may_grow: bool = False, attempts_max: int = ATTEMPTS_TOGETHER_MAX
     ) -> None:
         """Runs a batch until everybody in it has an outcome, or none of them waits any more."""
         attempts = 0
-        while any(not waiting.answer.done() for waiting in batch):
+        while batch:
             try:
                 connection = await self._connected()
-                plan = await run_in_transaction(connection, lambda c: self._book(c, batch, may_grow=may_grow))
+                # A server that is there and fails may mean one instruction, however sick it looks.
+                attempts += 1
+                plan = await self._book_within_time(connection, batch, may_grow=may_grow and attempts == 1)
             except Exception as error:  # noqa: BLE001 - one poison instruction must not end its neighbours
                 if not self._is_interruption(error):
                     await self._isolate(batch, error)
@@ -200,21 +220,37 @@ class Bookkeeper:
                 _log.warning("batch_interrupted", region=self.region, size=len(batch), reason=type(error).__name__)
                 if isinstance(error, CommitUnknown):
                     self._lost.update(self._written)
-                # A server that is there and says no may mean one instruction, however sick it looks.
-                attempts += self.backend_pid is not None
+                await self._disconnect()
                 if attempts >= attempts_max:
                     await self._isolate(batch, OutcomeUnknown())
                     return
                 await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
+                self._forget_the_gone(batch)
             else:
                 self._answer(batch, plan)
                 return
-        # All of them were told that the outcome is unknown; whoever asks again finds it by his id.
-        self._leave(batch)
+
+    async def _book_within_time(
+        self, connection: Connection, batch: list[_Waiting], *, may_grow: bool
+    ) -> BatchPlan:
+        # On a line that went silent nothing would ever come back.
+        alarm = asyncio.get_running_loop().call_later(BATCH_SECONDS_MAX, hang_up, connection)
+        try:
+            return await run_in_transaction(connection, lambda c: self._book(c, batch, may_grow=may_grow))
+        finally:
+            alarm.cancel()
+
+    def _forget_the_gone(self, batch: list[_Waiting]) -> None:
+        """Leaves out who was told that the outcome is unknown; whoever asks again finds it by his id."""
+        gone = [waiting for waiting in batch if waiting.answer.done()]
+        self._leave(gone)
+        batch[:] = [waiting for waiting in batch if not waiting.answer.done()]
 
     def _is_interruption(self, error: Exception) -> bool:
         """Whether an error is the server's or the line's, not one of what was asked."""
         if isinstance(error, CommitUnknown | psycopg.OperationalError | psycopg.InterfaceError):
+            return True
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             return True
         return isinstance(error, psycopg.Error) and self.backend_pid is None
 
@@ -290,6 +326,10 @@ class Bookkeeper:
         if self._connection is None or self._connection.closed:
             self._connection = await self._connect()
         return self._connection
+
+    async def _disconnect(self) -> None:
+        if self._connection:
+            await self._connection.close()
 
     async def _connect(self) -> Connection:
         connection = await connect(self.url, self.region)

@@ -4,7 +4,7 @@ database transaction, so a revocation, a freeze or a new rule counts from the ne
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from database.connections import Connection
 from ledger.entries import Booked
@@ -32,6 +32,10 @@ class Decider(Protocol):
 
     def note_settled(self, booked: Booked) -> None:
         """Takes note of an entry, so that the rest of the batch is judged as if it came later."""
+        ...
+
+    def fork(self) -> Self:
+        """A decider that goes on from here by itself: it is kept if a linked group stands, else dropped."""
         ...
 
 
@@ -74,6 +78,10 @@ class ClearAll:
 
     def note_settled(self, booked: Booked) -> None:
         """Nothing to note."""
+
+    def fork(self) -> Self:
+        """Itself: it notes nothing."""
+        return self
 
 
 class RecordNothing:

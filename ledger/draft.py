@@ -123,6 +123,11 @@ class Draft:
         account.held += movement.amount if movement.movement is Movement.PLACED else -movement.amount
         self.hold_movements.append(movement)
 
+    def count_limit(self, counted: LimitCount) -> None:
+        """Adds a count against a limit."""
+        self._require_space()
+        self.limit_counts.append(counted)
+
     def require_two_people(self, flow: str) -> None:
         """Demands that one person ordered the instruction and another approved it.
 
@@ -138,7 +143,7 @@ class Draft:
         return flow.name in programme.flows and flow.allows(programme.funding, debit, credit)
 
     def _require_space(self) -> None:
-        if len(self.transfers) + len(self.hold_movements) >= LINES_MAX:
+        if len(self.transfers) + len(self.hold_movements) + len(self.limit_counts) >= LINES_MAX:
             raise InstructionInvalid(detail=f"This would make more than {LINES_MAX} lines; divide it.")
 
     def _require_way(self, flow_name: str, debit: AccountKey, credit: AccountKey) -> None:

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 _ENTRY = """SELECT seq, at, id, kind, fingerprint, single_use_expires_at, single_use_digest, ordered_by,
                    approved_by, reason, evidence FROM entry"""
-_KEYS = """d.kind, d.holder, p.code, d.expires_on, d.grace, c.kind, c.holder, p.code, c.expires_on, c.grace"""
+_KEYS = """d.kind, d.holder, dp.code, d.expires_on, d.grace, c.kind, c.holder, cp.code, c.expires_on, c.grace"""
 
 
 async def entries_by_instruction(connection: Connection, ids: list[UUID]) -> list[Entry]:
@@ -36,7 +36,7 @@ async def _complete(connection: Connection, rows: list[tuple[Any, ...]]) -> list
     seqs = [row[0] for row in rows]
     transfers = await _transfers(connection, seqs)
     movements = await _hold_movements(connection, seqs)
-    holds = await _holds(connection, seqs) if movements else {}
+    holds = await _holds(connection, seqs)
     counts = await _limit_counts(connection, seqs)
     return [
         Entry(
@@ -65,7 +65,8 @@ async def _transfers(connection: Connection, seqs: list[int]) -> dict[int, list[
             FROM transfer t
             JOIN account d ON d.id = debit_account
             JOIN account c ON c.id = credit_account
-            JOIN programme p ON p.id = t.programme
+            JOIN programme dp ON dp.id = d.programme
+            JOIN programme cp ON cp.id = c.programme
             WHERE t.seq = ANY(%s) ORDER BY t.seq, line""",
         [seqs],
     )

@@ -1,12 +1,14 @@
 """The expiry job: moves what is left in lots whose last day has passed, and frees holds whose time is over.
 
 It may crash half-way, run twice or run late. The id of each instruction is derived from the lot as it stood, so the
-same value expires once, whoever asks how often.
+same value expires once, whoever asks how often. It is an HMAC, so that nobody else can take the id first.
 """
 
 import asyncio
+import hmac
+from hashlib import sha256
 from typing import Final
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import UUID
 
 from database.clock import Clock
 from database.connections import Connection
@@ -15,12 +17,10 @@ from ledger.accounts import AccountKey
 from ledger.bookkeeper import Bookkeeper
 from ledger.chart import Kind
 from ledger.instructions import Expire, ExpireHold, Instruction, fingerprint
-from ledger.refusals import IdReused, NothingToMove, Refusal
+from ledger.refusals import NothingToMove, Refusal
 
 CALLER: Final = "job:expiry"
 CHUNK: Final = 500
-# Derived ids live in a name space of their own.
-_NAMES: Final = uuid5(NAMESPACE_OID, "meguri expiry")
 
 
 async def expire_all(connection: Connection, bookkeeper: Bookkeeper, *, key: bytes, clock: Clock) -> int:
@@ -36,14 +36,15 @@ async def expire_all(connection: Connection, bookkeeper: Bookkeeper, *, key: byt
     """
     booked = 0
     # Holds first: what they free on its last day expires in the same run.
-    while instructions := await _due_holds(connection, key, clock):
-        settled = await _post_chunk(bookkeeper, instructions)
-        booked += settled
-        if not settled:
-            break
-    after = 0
+    hold = UUID(int=0)
     while True:
-        instructions, after = await _due_lots(connection, key, clock, after)
+        instructions, hold = await _due_holds(connection, key, clock, hold)
+        if not instructions:
+            break
+        booked += await _post_chunk(bookkeeper, instructions)
+    account = 0
+    while True:
+        instructions, account = await _due_lots(connection, key, clock, account)
         if not instructions:
             return booked
         booked += await _post_chunk(bookkeeper, instructions)
@@ -63,7 +64,7 @@ async def _due_lots(connection: Connection, key: bytes, clock: Clock, after: int
     made = [
         _instruction(
             key,
-            uuid5(_NAMES, f"lot {row[1]} {row[2]} {row[3]} {row[4]} {row[5]} {row[6]}"),
+            f"lot {row[1]} {row[2]} {row[3]} {row[4]} {row[5]} {row[6]}",
             "expire",
             Expire(AccountKey(Kind.WALLET, *row[1:5])),
         )
@@ -72,18 +73,22 @@ async def _due_lots(connection: Connection, key: bytes, clock: Clock, after: int
     return made, rows[-1][0] if rows else after
 
 
-async def _due_holds(connection: Connection, key: bytes, clock: Clock) -> list[Instruction]:
+async def _due_holds(
+    connection: Connection, key: bytes, clock: Clock, after: UUID
+) -> tuple[list[Instruction], UUID]:
     cursor = await connection.execute(
         """SELECT DISTINCT hold.id FROM hold JOIN hold_line l ON l.hold = hold.id
-           WHERE expires_at <= %s AND placed > captured + released ORDER BY hold.id LIMIT %s""",
-        [clock.now(), CHUNK],
+           WHERE hold.id > %s AND expires_at <= %s AND placed > captured + released ORDER BY hold.id LIMIT %s""",
+        [after, clock.now(), CHUNK],
     )
-    rows = await cursor.fetchall()
+    holds = [row[0] for row in await cursor.fetchall()]
     await connection.rollback()
-    return [_instruction(key, uuid5(_NAMES, f"hold {row[0]}"), "expire_hold", ExpireHold(row[0])) for row in rows]
+    made = [_instruction(key, f"hold {hold}", "expire_hold", ExpireHold(hold)) for hold in holds]
+    return made, holds[-1] if holds else after
 
 
-def _instruction(key: bytes, instruction_id: UUID, kind: str, move: Expire | ExpireHold) -> Instruction:
+def _instruction(key: bytes, name: str, kind: str, move: Expire | ExpireHold) -> Instruction:
+    instruction_id = UUID(bytes=hmac.digest(key, f"meguri expiry {name}".encode(), sha256)[:16])
     return Instruction(
         id=instruction_id,
         kind=kind,
@@ -100,7 +105,7 @@ async def _post_chunk(bookkeeper: Bookkeeper, instructions: list[Instruction]) -
     for outcome in outcomes:
         if isinstance(outcome, Refusal):
             # Another run was faster, or the value has moved meanwhile.
-            if not isinstance(outcome, NothingToMove | IdReused):
+            if not isinstance(outcome, NothingToMove):
                 raise outcome
         elif isinstance(outcome, BaseException):
             raise outcome

@@ -93,7 +93,7 @@ def plan_expire_hold(draft: Draft, expire: ExpireHold) -> None:
 
 def _release(draft: Draft, hold: Hold, released: list[tuple[AccountKey, int]]) -> None:
     for count in _counted(draft, hold, sum(amount for _, amount in released)):
-        draft.limit_counts.append(count._replace(amount=-count.amount))
+        draft.count_limit(count._replace(amount=-count.amount))
     for account, amount in released:
         draft.move_hold(HoldMovement(hold.id, account, Movement.RELEASED, amount))
 
@@ -101,7 +101,8 @@ def _release(draft: Draft, hold: Hold, released: list[tuple[AccountKey, int]]) -
 def _count_captured(draft: Draft, hold: Hold, amount: int) -> None:
     """Makes what the hold had counted for this amount the capture's own, so that a refund can take it off."""
     for count in _counted(draft, hold, amount):
-        draft.limit_counts += [count, count._replace(amount=-count.amount)]
+        draft.count_limit(count)
+        draft.count_limit(count._replace(amount=-count.amount))
 
 
 def _counted(draft: Draft, hold: Hold, amount: int) -> list[LimitCount]:

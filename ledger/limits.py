@@ -16,7 +16,7 @@ def count_limits(draft: Draft, limits: tuple[Limit, ...]) -> None:
     """
     for limit in limits:
         _require_below_ceilings(draft, limit)
-        draft.limit_counts.append(LimitCount(limit.counter, draft.state.today, limit.amount))
+        draft.count_limit(LimitCount(limit.counter, draft.state.today, limit.amount))
 
 
 def require_balance_ceilings(draft: Draft, ceilings: tuple[BalanceCeiling, ...]) -> None:

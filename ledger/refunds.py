@@ -4,7 +4,7 @@ What the merchant's takings no longer cover is advanced by his receivable up to 
 the resident never waits. A bonus that the payment earned goes back to its pot in the same entry.
 """
 
-from ledger.accounts import NOBODY, AccountKey
+from ledger.accounts import NOBODY, AccountKey, is_usable
 from ledger.chart import Kind
 from ledger.draft import Draft
 from ledger.entries import Line, Transfer
@@ -88,4 +88,5 @@ def _take_bonus_back(draft: Draft, bonus: BonusBack) -> int:
     unspent = min(bonus.amount, max(0, draft.account(given.credit).available))
     if unspent:
         draft.transfer("bonus_back", given.credit, given.debit, unspent, undoes=line)
-    return bonus.amount - unspent
+    # What expired unspent is the city's already; only what was spent is owed.
+    return bonus.amount - unspent if is_usable(given.credit, draft.state.today) else 0

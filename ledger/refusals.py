@@ -5,6 +5,7 @@ person reads is written elsewhere, by code. Whether a refusal uses up the instru
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,13 +65,16 @@ def list_refusals(base: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
         yield from list_refusals(refusal)
 
 
-def refusal_by_code(code: str) -> type[Refusal]:
-    """The refusal with this stable code.
+def stored_refusal(code: str, facts: Mapping[str, int | str]) -> Refusal:
+    """The refusal that was stored with this code and these facts; the first answer, for ever.
 
-    Raises:
-        KeyError: no refusal that the process has loaded has the code.
+    An `EarlierRefusal` stands in where this process does not know the code, or no longer with these facts.
     """
-    return {refusal.code: refusal for refusal in list_refusals()}[code]
+    known = {refusal.code: refusal for refusal in list_refusals()}.get(code)
+    try:
+        return known.from_facts(facts) if known else EarlierRefusal(code, json.dumps(facts))
+    except (KeyError, TypeError, ValueError):
+        return EarlierRefusal(code, json.dumps(facts))
 
 
 class InstructionInvalid(Refusal):
@@ -270,3 +274,11 @@ class OutcomeUnknown(Refusal):
 
     code = "outcome_unknown"
     is_stored = False
+
+
+class EarlierRefusal(Refusal):
+    """Another release refused this, for a reason that this one does not know by its code."""
+
+    code = "refused_earlier"
+    code_then: str
+    facts_then: str

@@ -96,7 +96,7 @@ def release_limits(draft: Draft, original: Entry, flow: str, amount: int) -> Non
     for counted in original.limit_counts:
         released = counted.amount * (undone + amount) // total - counted.amount * undone // total
         if released > 0:
-            draft.limit_counts.append(LimitCount(counted.counter, counted.day, -released))
+            draft.count_limit(LimitCount(counted.counter, counted.day, -released))
 
 
 def _left_there(draft: Draft, key: AccountKey) -> int:

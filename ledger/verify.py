@@ -93,6 +93,7 @@ async def verify_book(
         *await _find_rows_outside(connection, book),
         *await _find_undone_too_far(connection),
         *await _find_unbacked(connection),
+        *await _find_undecided(connection),
     ]
     await connection.rollback()
     verification = Verification(book.region, book.seq)
@@ -112,7 +113,7 @@ async def verify_book(
 
 async def _find_rows_outside(connection: Connection, book: Book) -> list[Finding]:
     findings = []
-    for table in ("entry", "transfer", "hold", "hold_movement", "limit_count", "checkpoint"):
+    for table in ("entry", "transfer", "hold", "hold_movement", "limit_count", "checkpoint", "account_mark"):
         cursor = await connection.execute(
             f"SELECT min(seq), count(*) FROM {table} WHERE seq > %s OR seq < 1", [book.seq]
         )
@@ -133,6 +134,38 @@ async def _find_undone_too_far(connection: Connection) -> list[Finding]:
     return [Finding(f"undone of entry {seq}, line {line}", says) for seq, line in await cursor.fetchall()]
 
 
+async def _find_undecided(connection: Connection) -> list[Finding]:
+    """What stands otherwise than it was last decided, or than the programme says."""
+    findings = []
+    for query, row, says in (
+        (
+            """SELECT p.code || ' ' || f.flow FROM programme_flow f JOIN programme p ON p.id = f.programme
+               WHERE f.is_on IS DISTINCT FROM (
+                   SELECT c.is_on FROM programme_flow_change c
+                   WHERE c.programme = f.programme AND c.flow = f.flow ORDER BY c.id DESC LIMIT 1)""",
+            "flow {}",
+            "is not switched as it was last decided",
+        ),
+        (
+            """SELECT a.id::text FROM account a JOIN programme p ON p.id = a.programme
+               WHERE a.ceiling IS DISTINCT FROM
+                   CASE a.kind WHEN 'receivable' THEN p.receivable_max WHEN 'risk' THEN p.risk_max END""",
+            "account {}",
+            "has another ceiling than its programme gives",
+        ),
+        (
+            """SELECT '' FROM book WHERE is_open IS DISTINCT FROM
+                   coalesce((SELECT is_open FROM book_change ORDER BY id DESC LIMIT 1), true)
+                   OR counter_id <> coalesce((SELECT max(id) FROM limit_counter), 0)""",
+            "book{}",
+            "is not open as it was last decided, or has lost count of its counters",
+        ),
+    ):
+        cursor = await connection.execute(query)
+        findings += [Finding(row.format(found[0]), says) for found in await cursor.fetchall()]
+    return findings
+
+
 async def _find_unbacked(connection: Connection) -> list[Finding]:
     return [
         Finding(
@@ -149,7 +182,11 @@ async def _read_chunk(connection: Connection, journal: _Journal, first: int, las
     entries = {entry.seq: entry for entry in await entries_between(connection, first, last)}
     claims = await _rows(
         connection,
-        "SELECT seq, transfers, hold_movements, limit_counts, hash_prefix FROM entry WHERE seq BETWEEN %s AND %s",
+        """SELECT seq, transfers, hold_movements, limit_counts, hash_prefix, EXISTS (
+               SELECT FROM transfer t JOIN account d ON d.id = debit_account JOIN account c ON c.id = credit_account
+               WHERE t.seq = entry.seq AND (t.programme, t.programme, t.debit_kind, t.credit_kind)
+                   <> (d.programme, c.programme, d.kind, c.kind))
+           FROM entry WHERE seq BETWEEN %s AND %s""",
         first,
         last,
     )
@@ -178,6 +215,8 @@ def _check_entry(journal: _Journal, entry: Entry, claimed: tuple[Any, ...]) -> N
     ):
         if len(parts) != number:
             find(row, f"has {len(parts)} {name} where {number} were booked")
+    if claimed[4]:
+        find(row, "has a transfer of another programme or kind than its accounts")
     if not journal.is_chain_broken:
         journal.hash = next_hash(journal.hash, entry)
         if hash_prefix(journal.hash) != claimed[3]:
@@ -230,13 +269,17 @@ async def _rebuild_chunk(
         last,
     )
     marks.reverse()
-    for seq, debit, credit, amount in await _rows(
+    before = (0, 0)
+    for seq, line, debit, credit, amount in await _rows(
         connection,
-        """SELECT seq, debit_account, credit_account, amount FROM transfer
+        """SELECT seq, line, debit_account, credit_account, amount FROM transfer
            WHERE seq BETWEEN %s AND %s ORDER BY seq, line""",
         first,
         last,
     ):
+        if line != (before[1] + 1 if seq == before[0] else 1):
+            journal.verification.find(f"entry {seq}", f"has a line {line} that does not follow the one before it")
+        before = (seq, line)
         while marks and marks[-1][0] < seq:
             _check_mark(journal, marks.pop())
         if rebuilt.knows(debit) and rebuilt.knows(credit):

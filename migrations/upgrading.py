@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -91,7 +92,7 @@ def upgrade_region(urls: DatabaseUrls, region: str, *, revision: str = "head") -
         with engine.begin() as connection:
             before = current_revision(connection, schema)
             return _run(urls, connection, "region", schema, region=region, revision=revision)
-    except (SQLAlchemyError, psycopg.Error) as error:
+    except (SQLAlchemyError, psycopg.Error, CommandError) as error:
         return Upgrade(schema, before, before, error=str(error.__cause__ or error).strip())
 
 

@@ -47,7 +47,7 @@ class RawBook:
             " VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
                 *(number, key.kind.value, key.holder, self.programme(key.programme), key.expires_on, key.grace),
-                1000 if key.kind in {Kind.RECEIVABLE, Kind.RISK} else None,
+                {Kind.RECEIVABLE: 10_000, Kind.RISK: 5_000}.get(key.kind),
             ],
         )
         return number

@@ -1,6 +1,6 @@
 """Batches: each item sees what was booked before it, linked items stand or fall together, floods use no ids up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -272,6 +272,9 @@ class Doorkeeper(ClearAll):
     def note_settled(self, booked: Booked) -> None:
         self.heard.append(booked.entry.id)
 
+    def fork(self) -> "Doorkeeper":
+        return replace(self, heard=list(self.heard))
+
 
 def planned_by(door: Doorkeeper, *units):
     return plan_batch(new_state(), units, door, last_hash=first_hash(REGION), refusals_of={})
@@ -292,4 +295,19 @@ def test_the_domain_hears_of_a_group_only_when_all_of_it_stands():
     door = Doorkeeper(refuses=frozenset({three.id}))
     plan = planned_by(door, (one, three), (one, two))
     assert batch_codes(plan) == ["linked_refused", "region_closed", "booked", "booked"]
-    assert door.heard == [one.id, two.id]
+    assert plan.decider.heard == [one.id, two.id]
+
+
+@dataclass
+class OnceOnly(Doorkeeper):
+    """Lets one entry through."""
+
+    def decide(self, instruction: Instruction, state: State) -> Refusal | None:
+        del instruction, state
+        return RegionClosed() if self.heard else None
+
+
+def test_what_is_linked_is_judged_with_what_came_before_it_in_the_group():
+    one, two = top_up(HANAKO, 1), top_up(HANAKO, 2)
+    assert batch_codes(planned_by(OnceOnly(), (one,), (two,))) == ["booked", "region_closed"]
+    assert batch_codes(planned_by(OnceOnly(), (one, two))) == ["linked_refused", "region_closed"]

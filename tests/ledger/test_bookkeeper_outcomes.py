@@ -3,13 +3,16 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from database.connections import DatabaseBusy, borrow, open_pool
-from database.transactions import CommitUnknown, run_in_transaction
+from database.transactions import CommitUnknown, SwallowedError, run_in_transaction
+from ledger.book import read_book
 from ledger.bookkeeper import Bookkeeper, Capacity
+from ledger.clearance import ClearAll
 from ledger.refusals import OutcomeUnknown, Refusal
 from tests.ledger import ledger_factories as f
 from tests.ledger.cutting_proxy import cutting_proxy
@@ -287,3 +290,93 @@ async def test_what_was_read_through_the_pool_is_never_written(region):
                 raise OutcomeUnknown
         async with borrow(pool) as connection:
             assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+class Swallowing:
+    """A recorder that hides an error of the database, as a careless one would."""
+
+    async def record(self, connection, booked):
+        del booked
+        with suppress(psycopg.Error):
+            await connection.execute("SELECT 1 / 0")
+
+
+async def test_work_that_hides_an_error_of_the_database_is_never_answered_as_booked(region):
+    async with region.bookkeeper(recorder=Swallowing()) as bookkeeper:
+        with pytest.raises(SwallowedError):
+            await bookkeeper.post(f.top_up(f.HANAKO, 100))
+    async with region.connect() as connection:
+        assert (await read_book(connection)).seq == 0
+
+
+class Ahead:
+    """A clock that runs 400 days ahead."""
+
+    def now(self):
+        return datetime.now(UTC) + timedelta(days=400)
+
+
+async def test_a_wrong_clock_does_not_end_every_lot_for_good(region):
+    async with region.connect(role="owner") as connection:
+        await connection.execute("UPDATE book SET clock_ahead_max = '1 minute'")
+        await connection.commit()
+    async with region.bookkeeper(clock=Ahead()) as bookkeeper:
+        with pytest.raises(OutcomeUnknown):
+            await bookkeeper.post(f.top_up(f.HANAKO, 100))
+    async with region.bookkeeper() as bookkeeper:
+        assert (await bookkeeper.post(f.top_up(f.HANAKO, 100))).entry.seq == 1
+
+
+class EndsItsSession(ClearAll):
+    """Has the server end the session whenever one instruction is in the batch."""
+
+    def __init__(self, poison):
+        self.poison = poison
+
+    async def read_facts(self, connection, instructions, at):
+        del at
+        if self.poison in {one.id for one in instructions}:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return self
+
+
+async def test_C17_an_instruction_that_ends_the_session_each_time_fails_alone(region):
+    asked = [f.top_up(f.HANAKO, 1) for _ in range(20)]
+    async with region.bookkeeper(clearance=EndsItsSession(asked[7].id)) as bookkeeper:
+        outcomes = await asyncio.gather(*(bookkeeper.post(one) for one in asked), return_exceptions=True)
+    assert [number for number, one in enumerate(outcomes) if isinstance(one, Exception)] == [7]
+    assert isinstance(outcomes[7], OutcomeUnknown)
+
+
+class Cancelled(ClearAll):
+    """Awaits something that was cancelled, for one instruction."""
+
+    def __init__(self, poison):
+        self.poison = poison
+
+    async def read_facts(self, connection, instructions, at):
+        del connection, at
+        if self.poison in {one.id for one in instructions}:
+            raise asyncio.CancelledError
+        return self
+
+
+async def test_whatever_is_raised_the_bookkeeper_goes_on(region):
+    bad, good = f.top_up(f.HANAKO, 1), f.top_up(f.HANAKO, 2)
+    async with region.bookkeeper(clearance=Cancelled(bad.id)) as bookkeeper:
+        with pytest.raises(OutcomeUnknown):
+            await bookkeeper.post(bad)
+        assert (await bookkeeper.post(good)).entry.seq == 1
+
+
+async def test_a_database_that_was_read_only_for_a_while_takes_entries_again(region):
+    database = region.urls.application.rsplit("/", 1)[1].split("?")[0]
+    async with region.connect(role="owner") as connection:
+        await connection.set_autocommit(True)
+        await connection.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        async with region.bookkeeper() as bookkeeper:
+            with pytest.raises(OutcomeUnknown):
+                await bookkeeper.post(f.top_up(f.HANAKO, 1))
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+            assert (await bookkeeper.post(f.top_up(f.HANAKO, 1))).entry.seq == 1

@@ -321,7 +321,7 @@ def test_C14_a_pot_cant_be_overdrawn(raw):
 
 
 def test_a_ceiling_is_kept(raw):
-    raw.move("overlap", f.risk(), f.takings(), 1001)
+    raw.move("overlap", f.risk(), f.takings(), 5001)
     with stopped_by("account_ceiling_is_kept"):
         raw.post()
 
@@ -330,6 +330,17 @@ def test_a_receivable_never_falls_below_nothing(raw):
     raw.move("recover", f.takings(), f.receivable(), 1)
     with stopped_by("account_ceiling_is_kept"):
         raw.post()
+
+
+def test_a_ceiling_is_the_programmes_and_not_the_inserters(raw):
+    with stopped_by("account_ceiling_is_the_programmes"), raw.connection.transaction():
+        raw.insert("account", id=99, kind="risk", holder=uuid4(), programme=1, ceiling=999_999_999)
+
+
+def test_an_instant_that_nobody_can_live_to_see_is_refused(raw):
+    for at in ("infinity", "9999-01-01T00:00Z"):
+        with stopped_by("entry_at_check"), raw.connection.transaction():
+            raw.entry(transfers=1, at=at)
 
 
 def test_a_receivable_has_a_ceiling_and_a_wallet_has_none(raw):

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from ledger.refusals import InsufficientFunds, Refusal, list_refusals, refusal_by_code
+from ledger.refusals import EarlierRefusal, InsufficientFunds, Refusal, list_refusals, stored_refusal
 
 # The currency adds refusals of its own to the same list; here the ledger's are judged.
 REFUSALS = [refusal for refusal in list_refusals() if refusal.__module__ == "ledger.refusals"]
@@ -41,14 +41,14 @@ def test_a_refusal_has_a_snake_case_code_and_a_meaning_of_its_own(refusal):
     assert "code" in vars(refusal)
     assert refusal.__doc__
     assert not refusal.__doc__.startswith(f"{refusal.__name__}(")
-    assert refusal_by_code(refusal.code) is refusal
+    assert type(stored_refusal(refusal.code, example(refusal).facts())) is refusal
 
 
 @EVERY
 def test_facts_survive_json_and_make_the_same_refusal_again(refusal):
     first = example(refusal)
     facts = json.loads(json.dumps(first.facts()))
-    again = refusal_by_code(first.code).from_facts(facts)
+    again = stored_refusal(first.code, facts)
     assert again == first
     assert hash(again) == hash(first)
     assert again.facts() == first.facts()
@@ -88,9 +88,13 @@ def test_other_facts_make_another_refusal():
     assert InsufficientFunds(available=1) != InsufficientFunds(available=2)
 
 
-def test_an_unknown_code_is_a_key_error():
-    with pytest.raises(KeyError):
-        refusal_by_code("no_such_code")
+@pytest.mark.parametrize(
+    ("code", "facts"), [("of_another_release", {"day": 3}), ("insufficient_funds", {"left": 1})]
+)
+def test_a_stored_refusal_that_is_not_known_so_is_still_the_first_answer(code, facts):
+    again = stored_refusal(code, facts)
+    assert again == EarlierRefusal(code, json.dumps(facts))
+    assert again.is_stored
 
 
 def test_a_missing_fact_is_an_error_and_not_a_guess():

@@ -50,5 +50,6 @@ def downgrade() -> None:
             END LOOP;
         END $$;
         DROP TABLE refused_instruction, limit_count, limit_counter, hold_line, hold_movement, hold, undone,
-            transfer, entry, account, programme_flow_change, programme_flow, programme, checkpoint, book_change, book;""",
+            transfer, entry, account, programme_flow_change, programme_flow, programme, checkpoint,
+            book_change, book;""",
     )

@@ -16,7 +16,10 @@ CREATE TABLE book (
     account_id bigint NOT NULL DEFAULT 0,
     counter_id bigint NOT NULL DEFAULT 0,
     is_open boolean NOT NULL DEFAULT true,
-    programmes_version bigint NOT NULL DEFAULT 0
+    programmes_version bigint NOT NULL DEFAULT 0,
+    -- How far an entry's instant may lie ahead of the server's clock. Time never falls in a book, so one wrong clock
+    -- would end every lot for good. Only the owner may widen it.
+    clock_ahead_max interval NOT NULL DEFAULT '1 minute'
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE book IS 'One row: the end of the region''s book. Its lock is the order of all entries.';
 CREATE UNIQUE INDEX book_is_one ON book ((true));
@@ -111,6 +114,7 @@ CREATE TABLE account (
     -- `holder` first: a wallet's living lots, a merchant's takings are one short range.
     CONSTRAINT account_natural_key UNIQUE NULLS NOT DISTINCT (holder, kind, expires_on, programme, grace),
     CONSTRAINT account_reference UNIQUE (id, programme, kind),
+    CONSTRAINT account_day_is_of_our_time CHECK (expires_on BETWEEN '2000-01-01' AND '2999-12-31'),
     CONSTRAINT account_only_wallets_expire CHECK (kind = 'wallet' OR (expires_on IS NULL AND NOT grace)),
     CONSTRAINT account_grace_expires CHECK (NOT grace OR expires_on IS NOT NULL),
     CONSTRAINT account_counters_grow_from_zero CHECK (debits >= 0 AND credits >= 0 AND held >= 0 AND transfers >= 0),
@@ -130,11 +134,11 @@ COMMENT ON TABLE account IS 'Growing counters; a balance is derived. Only post_b
 
 CREATE TABLE entry (
     seq bigint PRIMARY KEY,
-    at timestamptz NOT NULL,
+    at timestamptz NOT NULL CHECK (at BETWEEN '2000-01-01' AND '2999-12-31'),
     id uuid NOT NULL,
     ordered_by uuid,
     approved_by uuid,
-    single_use_expires_at timestamptz,
+    single_use_expires_at timestamptz CHECK (single_use_expires_at BETWEEN '1999-12-31' AND '3000-01-01'),
     hash_prefix integer NOT NULL,
     transfers smallint NOT NULL CHECK (transfers >= 0),
     hold_movements smallint NOT NULL CHECK (hold_movements >= 0),
@@ -250,9 +254,9 @@ CREATE TABLE hold (
     seq bigint NOT NULL REFERENCES entry,
     wallet uuid NOT NULL,
     credit_holder uuid NOT NULL,
-    expires_at timestamptz NOT NULL,
-    flow text NOT NULL,
-    credit_kind text NOT NULL
+    expires_at timestamptz NOT NULL CHECK (expires_at BETWEEN '1999-12-31' AND '3000-01-02'),
+    flow text NOT NULL CONSTRAINT hold_is_for_payments CHECK (flow = 'payment'),
+    credit_kind text NOT NULL CHECK (credit_kind = 'takings')
 );
 CREATE INDEX hold_by_seq ON hold (seq);
 CREATE INDEX hold_by_expires_at ON hold (expires_at);
@@ -285,7 +289,7 @@ CREATE TABLE limit_counter (
     day_used bigint NOT NULL DEFAULT 0,
     month_used bigint NOT NULL DEFAULT 0,
     total_used bigint NOT NULL DEFAULT 0,
-    day date NOT NULL,
+    day date NOT NULL CHECK (day BETWEEN '1999-12-31' AND '3000-01-01'),
     family text NOT NULL CHECK (length(family) BETWEEN 1 AND 200),
     CONSTRAINT limit_counter_natural_key UNIQUE (subject, family),
     CONSTRAINT limit_counter_not_below_zero CHECK (day_used >= 0 AND month_used >= 0 AND total_used >= 0)
@@ -296,7 +300,7 @@ CREATE TABLE limit_count (
     seq bigint NOT NULL REFERENCES entry,
     counter bigint NOT NULL REFERENCES limit_counter,
     amount bigint NOT NULL CHECK (amount <> 0),
-    day date NOT NULL,
+    day date NOT NULL CHECK (day BETWEEN '1999-12-31' AND '3000-01-01'),
     line smallint NOT NULL CHECK (line >= 1),
     PRIMARY KEY (seq, line)
 );
@@ -364,6 +368,14 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'a programme is funded by residents'' yen or by a grant, never both'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'account_kind_fits_funding';
+    END IF;
+    IF EXISTS (
+        SELECT FROM added JOIN programme ON programme.id = added.programme
+        WHERE added.ceiling IS DISTINCT FROM
+            CASE added.kind WHEN 'receivable' THEN receivable_max WHEN 'risk' THEN risk_max END
+    ) THEN
+        RAISE EXCEPTION 'a ceiling is the programme''s' USING ERRCODE = 'check_violation',
+            CONSTRAINT = 'account_ceiling_is_the_programmes';
     END IF;
     RETURN NULL;
 END $$;
@@ -447,6 +459,9 @@ BEGIN
     IF found.earliest <> found.latest OR found.earliest < now_at THEN
         PERFORM refuse_batch('book_time_never_falls', 'a batch has one instant, never before the last one''s');
     END IF;
+    IF found.latest > clock_timestamp() + (SELECT clock_ahead_max FROM book) THEN
+        PERFORM refuse_batch('book_time_is_not_ahead', 'the instant lies ahead of the server''s clock');
+    END IF;
     SELECT (SELECT count(*) FROM transfer WHERE seq BETWEEN first AND last)
          + (SELECT count(*) FROM hold_movement WHERE seq BETWEEN first AND last)
          + (SELECT count(*) FROM limit_count WHERE seq BETWEEN first AND last) INTO written;
@@ -491,7 +506,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION post_undoing(first bigint, last bigint) RETURNS void
+CREATE FUNCTION post_undoing(first bigint, last bigint, today date) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF EXISTS (
@@ -501,15 +516,19 @@ BEGIN
         JOIN account oc ON oc.id = o.credit_account
         JOIN account td ON td.id = t.debit_account
         JOIN account tc ON tc.id = t.credit_account
+        JOIN programme p ON p.id = t.programme
         WHERE t.seq BETWEEN first AND last AND t.undoes_seq IS NOT NULL
           AND NOT coalesce(
             is_undone_by(t.flow, o.flow)
             -- Out of the account it went to (a merchant's debt stands in for his takings) ...
             AND (td.id = oc.id OR (t.flow = 'refund_advance' AND td.holder = oc.holder))
-            -- ... and back to where it came from, or to a grace lot of the same wallet.
+            -- ... and back to where it came from, or, once that has ended, to a grace lot of the same wallet that
+            -- ends within a year and never after its last legal day.
             AND (
                 tc.id = od.id
-                OR (od.kind = 'wallet' AND tc.kind = 'wallet' AND tc.grace AND NOT od.grace AND tc.holder = od.holder)
+                OR (od.kind = 'wallet' AND tc.kind = 'wallet' AND tc.grace AND NOT od.grace AND tc.holder = od.holder
+                    AND od.expires_on < today AND tc.expires_on <= today + 366
+                    AND tc.expires_on <= coalesce(od.expires_on + p.extension_days_max, tc.expires_on))
                 OR (t.flow = 'top_up_cancel' AND o.flow = 'float_sell' AND tc.holder = od.holder)
             ), false)
     ) THEN
@@ -526,6 +545,12 @@ END $$;
 CREATE FUNCTION post_holds(first bigint, last bigint) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
+    IF EXISTS (
+        SELECT FROM hold h WHERE h.seq BETWEEN first AND last AND NOT EXISTS (
+            SELECT FROM hold_movement m WHERE m.seq = h.seq AND m.hold = h.id AND m.movement = 'placed')
+    ) THEN
+        PERFORM refuse_batch('hold_sets_something_aside', 'a hold without value');
+    END IF;
     IF NOT EXISTS (SELECT FROM hold_movement WHERE seq BETWEEN first AND last) THEN
         RETURN;
     END IF;
@@ -615,7 +640,7 @@ BEGIN
     today := ((now_at AT TIME ZONE 'UTC') + interval '9 hours')::date;
     INSERT INTO checkpoint (seq, at, hash) VALUES (last, now_at, last_hash);
     PERFORM check_transfers(b.seq + 1, last, today);
-    PERFORM post_undoing(b.seq + 1, last);
+    PERFORM post_undoing(b.seq + 1, last, today);
     PERFORM post_holds(b.seq + 1, last);
     PERFORM post_accounts(b.seq + 1, last);
     PERFORM post_limits(b.seq + 1, last, today);
