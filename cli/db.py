@@ -19,11 +19,16 @@ BackupFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
 
 
 def check_restored_books(urls: "DatabaseUrls") -> None:
-    """Must pass before restored data is offered: the database answers, and every region's book is proven."""
+    """Must pass before restored data is offered: the database answers, and every region's book is proven.
+
+    A backup may be older than this program, so its schemas are brought to the newest revision first.
+    """
     from cli.ledger import verify_all_regions
     from database.opening import check_answers
+    from migrations.upgrading import require_upgraded
 
     check_answers(urls)
+    require_upgraded(urls)
     verify_all_regions(urls)
 
 

@@ -67,7 +67,7 @@ def read_invocation(line: Sequence[str]) -> Invocation:
     data_dir: Path | None = None
     while words:
         word = words.pop(0)
-        if word == "--" or word in COMMANDS_OF_OTHERS:
+        if word == "--" or (not left and word in COMMANDS_OF_OTHERS):
             left += [word, *words]
             break
         if word == JSON_OPTION:

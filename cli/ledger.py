@@ -26,7 +26,7 @@ RegionOption = Annotated[
 AsOfOption = Annotated[
     str | None,
     typer.Option(
-        "--as-of", metavar="WHEN", help="An entry's number, or an instant such as 2026-11-23T09:00+09:00."
+        "--as-of", metavar="WHEN", help="An entry's number, a day, or an instant such as 2026-11-23T09:00+09:00."
     ),
 ]
 
@@ -124,9 +124,12 @@ def _verify(urls: "DatabaseUrls", code: str, invocation: Invocation) -> "Verific
 
 
 def _database(invocation: Invocation) -> Any:
+    from database.embedded.administration import require_made
     from database.opening import open_database
 
-    return open_database(invocation.read_settings(), report=invocation.output.progress)
+    settings = invocation.read_settings()
+    require_made(settings)
+    return open_database(settings, report=invocation.output.progress)
 
 
 def _region_codes(urls: "DatabaseUrls") -> list[str]:
@@ -140,7 +143,8 @@ def _one_region(urls: "DatabaseUrls", region: str | None) -> str:
         return region
     codes = _region_codes(urls)
     if len(codes) != 1:
-        raise typer.BadParameter(f"there are {len(codes)} regions; name one", param_hint="--region")
+        named = ", ".join(codes) or "none yet: meguri region create komorebi --name こもれび市"
+        raise typer.BadParameter(f"name one of the regions ({named})", param_hint="--region")
     return codes[0]
 
 
@@ -160,23 +164,28 @@ def _read(urls: "DatabaseUrls", region: str, work: Callable[[Any], Awaitable[Res
 
 
 async def _seq_of(connection: Any, as_of: str | None) -> int | None:
-    from datetime import datetime
+    from contextlib import suppress
+    from datetime import date, datetime, timedelta
 
-    from ledger.statements import find_seq_at
+    from database.days import end_of_day
+    from ledger.statements import find_seq_at, require_seq
 
     if as_of is None:
         return None
     if as_of.isascii() and as_of.isdigit():
-        return int(as_of)
-    try:
+        return await require_seq(connection, int(as_of))
+    with suppress(ValueError):
+        # A day's end is the last instant before the next day begins.
+        return await find_seq_at(connection, end_of_day(date.fromisoformat(as_of)) - timedelta(microseconds=1))
+    with suppress(ValueError):
         instant = datetime.fromisoformat(as_of)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise typer.BadParameter(
-            "an entry's number, or an instant with its offset such as 2026-11-23T09:00+09:00", param_hint="--as-of"
-        )
-    return await find_seq_at(connection, instant)
+        if instant.tzinfo is not None:
+            return await find_seq_at(connection, instant)
+    raise typer.BadParameter(
+        "an entry's number, a day such as 2026-11-23 (its end in Japan), or an instant with its offset such as "
+        "2026-11-23T09:00+09:00",
+        param_hint="--as-of",
+    )
 
 
 def _account_or_holder(text: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-WIDTH_PIPED = 160
+WIDTH_MAX = 10_000
 
 
 def show_table(
@@ -29,11 +29,11 @@ def show_table(
     """
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
-    # A pipe has no width; cutting figures there would be worse than a long line.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_PIPED)
+    console = Console(highlight=False)
     if title:
         console.print(Text(title, style="bold"))
     if not rows:
@@ -41,16 +41,19 @@ def show_table(
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, heading in enumerate(columns):
-        # Only the last column may be folded: figures and instants are read in one line.
-        is_last = number == len(columns) - 1
         side: Literal["left", "right"] = "right" if number in figures else "left"
-        table.add_column(Text(heading), justify=side, overflow="fold", no_wrap=not is_last)
+        table.add_column(Text(heading), justify=side, no_wrap=True)
     for number, row in enumerate(rows):
         is_total = has_total and number == len(rows) - 1
         if is_total:
             table.add_section()
         table.add_row(*(Text(cell) for cell in row), style="bold" if is_total else None)
-    console.print(table)
+    # Wider than the terminal, a row goes on in the next line; a figure that was cut off would be a lie.
+    wide = Console(highlight=False, width=WIDTH_MAX)
+    width = Measurement.get(wide, wide.options, table).maximum
+    with wide.capture() as captured:
+        wide.print(table, width=width)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 @contextmanager

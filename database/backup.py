@@ -14,7 +14,7 @@ from pathlib import Path
 
 from database.archive import check_archive, extract_archive, write_archive
 from database.embedded.account import server_account
-from database.embedded.administration import StopOutcome, stop_when_unused
+from database.embedded.administration import StopOutcome, require_made, stop_when_unused
 from database.embedded.binaries import run_program
 from database.embedded.folder import DataFolder, check_data_folder
 from database.embedded.sharing import join
@@ -61,6 +61,7 @@ def back_up(settings: Settings, file: Path, *, report: Callable[[str], None]) ->
             "DATABASE_URL names a PostgreSQL server of your own.",
             next_step="Back it up with its own means: pg_basebackup, pgBackRest or its provider's backup.",
         )
+    require_made(settings)
     _check_name_is_free(file)
     with join(settings.data_dir, report=report) as server:
         return make_backup(server.superuser_url(), file, report=report)

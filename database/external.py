@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from database.refusals import DatabaseUnreachable, DatabaseVersionUnsupported
+from database.refusals import DatabaseRolesUnfit, DatabaseUnreachable, DatabaseVersionUnsupported
 from database.urls import DatabaseUrls
 
 SUPPORTED_MAJOR_VERSIONS = (17, 18)
@@ -27,9 +27,11 @@ def check_external_server(urls: DatabaseUrls, *, report: Callable[[str], None]) 
     Raises:
         DatabaseUnreachable: a connection failed; the password is not repeated.
         DatabaseVersionUnsupported: the server is neither PostgreSQL 17 nor 18.
+        DatabaseRolesUnfit: the two roles are one, or may do too much or too little.
     """
     _check(urls.owner, "DATABASE_OWNER_URL", report=lambda _: None)
     _check(urls.application, "DATABASE_URL", report=report)
+    _check_roles(urls)
 
 
 def _check(url: str, setting: str, *, report: Callable[[str], None]) -> None:
@@ -48,6 +50,35 @@ def _check(url: str, setting: str, *, report: Callable[[str], None]) -> None:
                 f"WARNING: {name} is {value} on the server of {setting}: a power cut can lose payments that were "
                 f"answered with paid. Set {name} = on in its configuration before real money is used."
             )
+
+
+def _check_roles(urls: DatabaseUrls) -> None:
+    owner, owner_database, _, may_make_schemas = _who(urls.owner)
+    application, database, is_superuser, _ = _who(urls.application)
+    if owner_database != database:
+        found = f"DATABASE_URL leads to the database {database}, DATABASE_OWNER_URL to {owner_database}."
+    elif owner == application or is_superuser:
+        # It could write any balance; the ledger promises that the application can't.
+        found = f"DATABASE_URL signs in as {application}, which may do what only the owner may."
+    elif not may_make_schemas:
+        found = f"DATABASE_OWNER_URL signs in as {owner}, which may not make schemas in {database}."
+    else:
+        return
+    raise DatabaseRolesUnfit(
+        found,
+        next_step="CREATE ROLE city_owner LOGIN; CREATE ROLE city_app LOGIN; "
+        "CREATE DATABASE city OWNER city_owner; then city_owner in DATABASE_OWNER_URL, city_app in DATABASE_URL.",
+    )
+
+
+def _who(url: str) -> tuple[str, str, bool, bool]:
+    with psycopg.connect(_with_timeout(url), autocommit=True) as connection:
+        row = connection.execute(
+            """SELECT current_user::text, current_database()::text, rolsuper,
+                      has_database_privilege(current_database(), 'CREATE')
+               FROM pg_roles WHERE rolname = current_user"""
+        ).fetchone()
+    return row or ("", "", False, False)
 
 
 def _check_version(connection: psycopg.Connection[tuple[str]], setting: str) -> None:

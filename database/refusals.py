@@ -96,6 +96,18 @@ class NotTheEmbeddedServer(DatabaseRefusal):
     code = "not_the_embedded_server"
 
 
+class DatabaseRolesUnfit(DatabaseRefusal):
+    """The roles of DATABASE_URL and DATABASE_OWNER_URL are not the two that Meguri needs."""
+
+    code = "database_roles_unfit"
+
+
+class DatabaseNotMade(DatabaseRefusal):
+    """There is no database in the data folder yet, so there is nothing to read, prove or back up."""
+
+    code = "database_not_made"
+
+
 class BackupOfExternalServer(DatabaseRefusal):
     """Only the embedded server is backed up here; a server of your own has a backup of its own."""
 

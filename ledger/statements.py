@@ -72,6 +72,20 @@ async def find_seq_at(connection: Connection, instant: datetime) -> int:
     return row[0] if row else 0
 
 
+async def require_seq(connection: Connection, seq: int) -> int:
+    """The number of an entry that the book has; 0 stands for the empty book before the first.
+
+    Raises:
+        NotFound: the book ends before it.
+    """
+    cursor = await connection.execute("SELECT seq FROM book")
+    row = await cursor.fetchone()
+    last = row[0] if row else 0
+    if seq > last:
+        raise NotFound(what=f"entry {seq}; the book ends with {last}")
+    return seq
+
+
 async def find_accounts(connection: Connection, account_or_holder: int | UUID) -> list[int]:
     """The numbers of a holder's accounts, or the one number that was given.
 

@@ -15,7 +15,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,12 +30,23 @@ SHARED_SCHEMA: Final = "meguri"
 # Waiting for a lock stops all payments behind the waiter, so a migration gives up early; it can be run again.
 LIMITS: Final = "SET LOCAL lock_timeout = '4s'; SET LOCAL statement_timeout = '10min'"
 
+# Two regions at the same instant: the second waits here and finds what the first has made.
+ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('meguri shared schema'))"
+
 
 class SchemaOutdated(Refusal):
     """The database is of another revision than this program; run `./meguri db upgrade`."""
 
     code = "schema_outdated"
     schema: str
+
+
+class UpgradeFailed(Refusal):
+    """A schema could not be brought to the newest revision; it stays as it was."""
+
+    code = "upgrade_failed"
+    schema: str
+    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ def create_region(urls: DatabaseUrls, *, code: str, name: str, now: datetime) ->
     """
     upgrade_shared(urls)
     with open_engine(urls.owner).begin() as connection:
+        connection.execute(text(ONE_AT_A_TIME))
         region = register_region(connection, code=code, name=name, now=now)
         schema = region_schema(code)
         connection.execute(text(f'CREATE SCHEMA "{schema}"'))
@@ -67,8 +78,7 @@ def create_region(urls: DatabaseUrls, *, code: str, name: str, now: datetime) ->
 def upgrade_shared(urls: DatabaseUrls) -> Upgrade:
     """Brings the shared schema to the newest revision."""
     with open_engine(urls.owner).begin() as connection:
-        # Two first regions at the same instant: the second waits here and finds the schema made.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('meguri shared schema'))"))
+        connection.execute(text(ONE_AT_A_TIME))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SHARED_SCHEMA}"))
         return _run(urls, connection, "shared", SHARED_SCHEMA)
 
@@ -81,6 +91,19 @@ def upgrade_all(urls: DatabaseUrls) -> Iterator[Upgrade]:
         regions = list_regions(connection)
     for region in regions:
         yield upgrade_region(urls, region.code)
+
+
+def require_upgraded(urls: DatabaseUrls) -> None:
+    """Brings every region that there is to the newest revision.
+
+    Raises:
+        UpgradeFailed: one of them could not be.
+    """
+    if not read_regions(urls.application):
+        return
+    for upgrade in upgrade_all(urls):
+        if upgrade.error:
+            raise UpgradeFailed(schema=upgrade.schema, says=upgrade.error)
 
 
 def upgrade_region(urls: DatabaseUrls, region: str, *, revision: str = "head") -> Upgrade:
@@ -140,12 +163,21 @@ def _run(
         connection=connection,
         schema=schema,
         region=region,
-        application_role=conninfo_to_dict(urls.application)["user"],
+        application_role=_application_role(urls),
     )
     scripts = ScriptDirectory.from_config(config)
     is_down = revision != "head" and before is not None and _is_older(scripts, revision, before)
     (command.downgrade if is_down else command.upgrade)(config, revision)
     return Upgrade(schema, before, current_revision(connection, schema))
+
+
+def _application_role(urls: DatabaseUrls) -> str:
+    # Asked of the server: a URL may leave the user out.
+    with psycopg.connect(urls.application) as connection:
+        row = connection.execute("SELECT current_user").fetchone()
+    if row is None:
+        raise RuntimeError("the server did not say who the application is")
+    return str(row[0])
 
 
 def _is_older(scripts: ScriptDirectory, revision: str, than: str) -> bool:

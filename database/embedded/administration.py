@@ -15,7 +15,8 @@ from database.embedded.ballast import has_ballast
 from database.embedded.folder import DataFolder, read_pid_file
 from database.embedded.locks import FileLock, is_held
 from database.embedded.sharing import RunningServer, find_ready, join, supervisor_pid
-from database.refusals import DatabaseNotRunning
+from database.refusals import DatabaseNotMade, DatabaseNotRunning
+from database.settings import Settings
 
 STOP_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.02
@@ -69,6 +70,19 @@ def read_status(root: Path) -> ServerStatus:
         pid=said.pid if is_running and said is not None else None,
         supervisor_pid=supervisor_pid(folder),
     )
+
+
+def require_made(settings: Settings) -> None:
+    """Demands that there is a database, for commands that only read: a mistyped folder must not look well.
+
+    Raises:
+        DatabaseNotMade: the settings mean the embedded server, and its data folder has no database.
+    """
+    if settings.is_embedded and not DataFolder(settings.data_dir.absolute()).postgres.exists():
+        raise DatabaseNotMade(
+            f"{settings.data_dir} holds no database.",
+            next_step="Name the right folder with --data-dir or MEGURI_DATA_DIR, or make a region first.",
+        )
 
 
 def find_server(root: Path) -> RunningServer:
