@@ -157,6 +157,8 @@ class Draft:
         flow = FLOWS.get(flow_name)
         if flow is None or not self.is_on(flow, programme, debit.kind, credit.kind):
             raise FlowOff(flow=flow_name, programme=programme.code)
+        if flow_name == "recover" and debit.holder != credit.holder:
+            raise InstructionInvalid(detail="Takings pay their own merchant's debt and nobody else's.")
         if debit.kind is credit.kind is Kind.WALLET and debit[3:] != credit[3:]:
             raise InstructionInvalid(detail="Value moved between wallets keeps its expiry day.")
 

@@ -5,6 +5,7 @@ from ledger.chart import Kind
 from ledger.draft import Draft
 from ledger.instructions import AMOUNT_MAX, Expire, Succeed
 from ledger.refusals import InstructionInvalid, NotExpired, NotFound, NothingToMove
+from ledger.settling import recover_debt
 
 
 def plan_expire(draft: Draft, expire: Expire) -> None:
@@ -33,6 +34,8 @@ def plan_expire(draft: Draft, expire: Expire) -> None:
 def plan_succeed(draft: Draft, succeed: Succeed) -> None:
     """Moves everything available to the successor, each lot into one of the same programme and day.
 
+    Of takings, what is left when what is owed is paid.
+
     Raises:
         InstructionInvalid: neither wallets nor takings, or oneself as successor.
         NothingToMove: nothing is there.
@@ -46,8 +49,10 @@ def plan_succeed(draft: Draft, succeed: Succeed) -> None:
     if not moved:
         raise NothingToMove
     for account in moved:
-        successor = account.key._replace(holder=succeed.successor)
-        draft.transfer("succession", account.key, successor, min(account.available, AMOUNT_MAX))
+        if succeed.kind is Kind.TAKINGS:
+            recover_debt(draft, account.key)
+        if left := min(account.available, AMOUNT_MAX):
+            draft.transfer("succession", account.key, account.key._replace(holder=succeed.successor), left)
 
 
 def _accounts_of(draft: Draft, succeed: Succeed) -> list[Account]:

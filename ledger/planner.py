@@ -41,12 +41,14 @@ from ledger.refusals import (
     SecondPersonNeeded,
     SingleUseKeySpent,
 )
-from ledger.settling import plan_settle
+from ledger.settling import plan_settle, recover_debt
 from ledger.state import Refused, Settled, State
 from ledger.undoing import plan_undo
 
 # Flows that have a move of their own, which knows what must come with them.
 _OWN_MOVES: Final = DRAWN_FLOWS | {"settle", "expire", "succession"}
+# Flows by which takings go to others: what their merchant owes is recovered first.
+_AFTER_DEBTS: Final = frozenset({"supply", "donate"})
 
 
 def plan(state: State, instruction: Instruction) -> Entry | Refusal:
@@ -107,6 +109,8 @@ def _plan_move(draft: Draft, move: Move) -> None:
             raise InstructionInvalid(detail="The value would arrive after its last day.")
     if credit.grace or move.debit.grace:
         raise InstructionInvalid(detail="Grace lots are made by refunds only.")
+    if move.flow in _AFTER_DEBTS and move.debit.kind is Kind.TAKINGS:
+        recover_debt(draft, move.debit)
     draft.transfer(move.flow, move.debit, credit, move.amount)
 
 

@@ -1,4 +1,7 @@
-"""Settling: a merchant's takings on their way to his bank, what he owes first (pure)."""
+"""Settling: a merchant's takings on their way to his bank, what he owes first (pure).
+
+What he owes comes first wherever his takings go: else he could pass them on to another merchant and leave his debt.
+"""
 
 from ledger.accounts import NOBODY, AccountKey
 from ledger.chart import Kind
@@ -22,9 +25,7 @@ def plan_settle(draft: Draft, settle: Settle) -> None:
     available = draft.account(takings).available
     if available <= 0:
         raise NothingToMove
-    receivable = draft.account(AccountKey(Kind.RECEIVABLE, settle.merchant, settle.programme))
-    if recovered := min(available, receivable.balance, AMOUNT_MAX):
-        draft.transfer("recover", takings, receivable.key, recovered)
+    recovered = recover_debt(draft, takings)
     left = available - recovered
     leaving = min(left, AMOUNT_MAX) if settle.amount is None else settle.amount
     paid = leaving - settle.fee
@@ -34,6 +35,22 @@ def plan_settle(draft: Draft, settle: Settle) -> None:
         _pay_out(draft, settle, takings, paid)
     elif not recovered:
         raise NothingToMove
+
+
+def recover_debt(draft: Draft, takings: AccountKey) -> int:
+    """Adds the transfer by which takings pay what their merchant owes, before they go anywhere; its yen, or 0.
+
+    Raises:
+        FlowOff: something is owed, and recovering it is off.
+    """
+    receivable = takings._replace(kind=Kind.RECEIVABLE)
+    if receivable not in {account.key for account in draft.accounts_of(Kind.RECEIVABLE, takings.holder)}:
+        return 0
+    recovered = min(draft.account(takings).available, draft.account(receivable).balance, AMOUNT_MAX)
+    if recovered <= 0:
+        return 0
+    draft.transfer("recover", takings, receivable, recovered)
+    return recovered
 
 
 def _pay_out(draft: Draft, settle: Settle, takings: AccountKey, paid: int) -> None:

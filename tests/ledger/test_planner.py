@@ -341,7 +341,7 @@ def test_a_flow_that_needs_two_people_is_refused_for_one():
         (move("float_sell", stock(), lot(), 1), "funds_short"),
         (move("redeem", pot("yen"), lot(), 1), "pot_exhausted"),
         (move("supply", takings(), takings(TARO), 1), "merchant_funds_short"),
-        (move("recover", takings(), lot()._replace(kind=Kind.RECEIVABLE), 1), "merchant_funds_short"),
+        (move("recover", takings(), takings()._replace(kind=Kind.RECEIVABLE), 1), "merchant_funds_short"),
         (move("collect", reserve(), lot()._replace(kind=Kind.RECEIVABLE), 1), "ceiling_reached"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from ledger.chart import Kind
 from ledger.instructions import AMOUNT_MAX, Destination, Draw
-from ledger.refusals import FlowOff, FundsShort, MerchantFundsShort, NotFound, NothingToMove
+from ledger.refusals import FlowOff, FundsShort, InstructionInvalid, MerchantFundsShort, NotFound, NothingToMove
 from tests.ledger.ledger_factories import (
     BAKERY,
     GREENGROCER,
@@ -124,6 +124,23 @@ def test_a_settlement_needs_its_flows_switched_on(flow):
     with pytest.raises(FlowOff):
         book.post(settle(fee=10))
     assert book.balance(takings()) == 1000
+
+
+@pytest.mark.parametrize("flow", ["supply", "donate"])
+def test_D02_what_is_owed_comes_first_when_takings_go_to_another_merchant(flow):
+    book = owing()
+    there = book.balance(takings())
+    with pytest.raises(MerchantFundsShort):
+        book.post(move(flow, takings(), takings(GREENGROCER), there))
+    assert moved(book.post(move(flow, takings(), takings(GREENGROCER), there - 300))) == [
+        ("recover", 300),
+        (flow, there - 300),
+    ]
+
+
+def test_takings_pay_nobody_elses_debt():
+    with pytest.raises(InstructionInvalid):
+        owing().post(move("recover", takings(GREENGROCER), receivable(), 1))
 
 
 def test_D02_a_debt_cannot_be_passed_by_switching_its_recovery_off():

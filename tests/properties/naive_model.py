@@ -332,6 +332,8 @@ class NaiveBook:
         programme = self.programme(debit[2])
         if flow not in WAYS or not self.is_on(flow, debit[2], debit[0], credit[0]):
             raise No("flow_off")
+        if flow == "recover" and debit[1] != credit[1]:
+            raise No("request_invalid")
         if flow in TWO_PEOPLE:
             self.require_two_people()
         if debit[0] == "wallet" and not self.is_alive(debit) and flow not in AFTER_THE_END:
@@ -359,7 +361,16 @@ class NaiveBook:
                 raise No("request_invalid")
         if credit[4] or one.debit[4]:
             raise No("request_invalid")
+        if one.flow in {"supply", "donate"} and one.debit[0] == "takings":
+            self.recover_debt(one.debit)
         self.transfer(one.flow, one.debit, credit, one.amount)
+
+    def recover_debt(self, takings: Account) -> int:
+        owed = ("receivable", *takings[1:])
+        recovered = min(self.available(takings), self.balance(owed))
+        if recovered > 0:
+            self.transfer("recover", takings, owed, recovered)
+        return max(recovered, 0)
 
     def bucketed(self, code: str, day: date) -> date:
         bucket = str(self.programme(code).expiry_bucket)
@@ -453,7 +464,8 @@ class NaiveBook:
         there = min(bonus.amount, self.available(given.credit))
         if there:
             self.transfer("bonus_back", given.credit, given.debit, there, (given.entry, given.line))
-        return bonus.amount - there
+        # What expired unspent is with the city already.
+        return bonus.amount - there if self.is_alive(given.credit) else 0
 
     def give_back(self, paid: Moved, amount: int, grace_days: int) -> None:
         lot = self.restored(paid.debit, grace_days)
@@ -576,9 +588,7 @@ class NaiveBook:
         there = self.available(("takings", *ours))
         if there <= 0:
             raise No("nothing_to_move")
-        recovered = min(there, self.balance(("receivable", *ours)))
-        if recovered:
-            self.transfer("recover", ("takings", *ours), ("receivable", *ours), recovered)
+        recovered = self.recover_debt(("takings", *ours))
         left = there - recovered
         paid = (left if one.amount is None else one.amount) - one.fee
         if one.amount is not None and (one.amount > left or paid <= 0):
@@ -609,7 +619,10 @@ class NaiveBook:
         if not ours:
             raise No("nothing_to_move")
         for account in ours:
-            self.transfer("succession", account, (account[0], one.successor, *account[2:]), self.available(account))
+            if one.kind == "takings":
+                self.recover_debt(account)
+            if left := self.available(account):
+                self.transfer("succession", account, (account[0], one.successor, *account[2:]), left)
 
 
 _NAMES = {

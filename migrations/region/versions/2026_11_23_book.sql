@@ -499,6 +499,12 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT FROM transfer t JOIN account d ON d.id = t.debit_account JOIN account c ON c.id = t.credit_account
+        WHERE t.seq BETWEEN first AND last AND t.flow = 'recover' AND d.holder <> c.holder
+    ) THEN
+        PERFORM refuse_batch('transfer_recovers_its_own_debt', 'takings pay their own merchant''s debt');
+    END IF;
+    IF EXISTS (
+        SELECT FROM transfer t JOIN account d ON d.id = t.debit_account JOIN account c ON c.id = t.credit_account
         WHERE t.seq BETWEEN first AND last AND t.debit_kind = 'wallet' AND t.credit_kind = 'wallet'
           AND (d.expires_on, d.grace) IS DISTINCT FROM (c.expires_on, c.grace)
     ) THEN
