@@ -15,6 +15,7 @@ from database.embedded.ballast import has_ballast
 from database.embedded.folder import DataFolder, read_pid_file
 from database.embedded.locks import FileLock, is_held
 from database.embedded.sharing import RunningServer, find_ready, join, supervisor_pid
+from database.embedded.supervisor import not_writable
 from database.refusals import DatabaseNotMade, DatabaseNotRunning
 from database.settings import Settings
 
@@ -56,8 +57,12 @@ class ServerStatus:
 
 
 def read_status(root: Path) -> ServerStatus:
-    """How the server of a data folder is; starts nothing and makes nothing."""
-    folder = DataFolder(root.absolute())
+    """How the server of a data folder is; starts nothing and makes nothing.
+
+    Raises:
+        DataFolderNotWritable: the folder is another account's.
+    """
+    folder = _own_folder(root)
     is_running = find_ready(folder) is not None
     said = read_pid_file(folder.postgres)
     return ServerStatus(
@@ -106,8 +111,12 @@ def keep_running(server: RunningServer) -> None:
 
 
 def stop_when_unused(root: Path) -> StopOutcome:
-    """Takes the wish to keep the server back and stops it: now, or after the last of those who use it."""
-    folder = DataFolder(root.absolute())
+    """Takes the wish to keep the server back and stops it: now, or after the last of those who use it.
+
+    Raises:
+        DataFolderNotWritable: the folder is another account's.
+    """
+    folder = _own_folder(root)
     folder.keep.unlink(missing_ok=True)
     if not is_held(folder.server_lock):
         return StopOutcome.WAS_NOT_RUNNING
@@ -138,3 +147,12 @@ def _is_in_use(folder: DataFolder) -> bool:
     with FileLock(folder.users_lock) as lock:
         # While the supervisor stops the server it holds the lock alone: that is no use either.
         return not lock.try_exclusive() and lock.try_shared()
+
+
+def _own_folder(root: Path) -> DataFolder:
+    folder = DataFolder(root.absolute())
+    try:
+        folder.postgres.exists()
+    except PermissionError as error:
+        raise not_writable(folder, error) from None
+    return folder

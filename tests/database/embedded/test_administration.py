@@ -1,5 +1,7 @@
 """Keeping the server, letting it go, looking at it."""
 
+import os
+
 import pytest
 
 from database.embedded.administration import StopOutcome, find_server, keep_running, read_status, stop_when_unused
@@ -7,7 +9,7 @@ from database.embedded.folder import DataFolder
 from database.embedded.locks import is_held
 from database.embedded.sharing import join, supervisor_pid
 from database.embedded.supervisor import StartOptions
-from database.refusals import DatabaseNotRunning
+from database.refusals import DatabaseNotRunning, DataFolderNotWritable
 from tests.database.embedded.members import kill, wait_until
 
 # Long: what ends the server here is the wish, not the grace.
@@ -63,3 +65,21 @@ def test_a_server_that_does_not_run_has_no_address(data_dir):
     with pytest.raises(DatabaseNotRunning) as refused:
         find_server(data_dir)
     assert "db start" in refused.value.next_step
+
+
+NOBODY = 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else for a moment")
+@pytest.mark.parametrize("act", [read_status, stop_when_unused])
+def test_the_data_folder_of_another_account_is_refused_in_words(tmp_path, act):
+    folder = tmp_path / "data"
+    (folder / "postgres").mkdir(parents=True)
+    folder.chmod(0o700)
+    os.seteuid(NOBODY)
+    try:
+        with pytest.raises(DataFolderNotWritable) as refused:
+            act(folder)
+    finally:
+        os.seteuid(0)
+    assert refused.value.next_step
