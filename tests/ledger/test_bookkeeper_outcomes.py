@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from database.connections import DatabaseBusy, borrow, open_pool
+from database.connections import DatabaseBusy, borrow, hang_up, open_pool
 from database.transactions import CommitUnknown, SwallowedError, run_in_transaction
 from ledger.book import read_book
 from ledger.bookkeeper import Bookkeeper, Capacity
@@ -380,3 +380,11 @@ async def test_a_database_that_was_read_only_for_a_while_takes_entries_again(reg
             await connection.execute("SET default_transaction_read_only = off")
             await connection.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
             assert (await bookkeeper.post(f.top_up(f.HANAKO, 1))).entry.seq == 1
+
+
+async def test_a_line_that_is_hung_up_wakes_who_waits_on_it(region):
+    async with region.connect() as connection:
+        asyncio.get_running_loop().call_later(0.2, hang_up, connection)
+        with pytest.raises(psycopg.OperationalError):
+            await asyncio.wait_for(connection.execute("SELECT pg_sleep(60)"), timeout=5)
+        hang_up(connection)  # twice is no harm
