@@ -4,7 +4,6 @@ Each item sees what was booked before it and nothing of what was refused, so a b
 one give.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,12 +65,16 @@ class BatchPlan:
         """Stores a refusal that uses the id up, unless its caller has been refused too often in this minute."""
         if not is_stored:
             return refusal
-        recent = self.refusals_of.get(asked.caller, 0) + Counter(one.caller for one in self.refused)[asked.caller]
-        if recent >= REFUSALS_PER_MINUTE_MAX:
+        in_batch = sum(one.caller == asked.caller for one in self.refused)
+        if self.refusals_of.get(asked.caller, 0) + in_batch >= REFUSALS_PER_MINUTE_MAX:
             return TooManyRequests()
+        self.store(asked, refusal)
+        return refusal
+
+    def store(self, asked: Instruction | GiveUp, refusal: Refusal) -> None:
+        """Uses an id up with a refusal, for the rest of the batch and for ever."""
         self.refused.append(StoredRefusal(asked.id, asked.caller, asked.fingerprint, refusal))
         self.state.refuse(asked.id, asked.fingerprint, refusal)
-        return refusal
 
 
 def plan_batch(
@@ -108,8 +111,7 @@ def _give_up(batch: BatchPlan, give_up: GiveUp) -> Outcome:
         return Posted(answer.entry, is_replay=True)
     # Giving up is never too much: the till must always be able to end a sale.
     if is_new and isinstance(answer, IdGivenUp):
-        batch.refused.append(StoredRefusal(give_up.id, give_up.caller, give_up.fingerprint, answer))
-        batch.state.refuse(give_up.id, give_up.fingerprint, answer)
+        batch.store(give_up, answer)
     return answer
 
 
