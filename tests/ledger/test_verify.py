@@ -82,6 +82,17 @@ def test_I01_an_empty_book_is_clean(region):
 
 
 CASES = {
+    "line_renumbered": ("UPDATE transfer SET line = 7 WHERE seq = 11 AND line = 2", "entry 11"),
+    "book_closed_by_nobody": ("UPDATE book SET is_open = false", "book"),
+    "book_lost_count": ("UPDATE book SET counter_id = counter_id + 5", "book"),
+    "flow_switched_by_nobody": (
+        "UPDATE programme_flow SET is_on = false WHERE flow = 'gift' AND programme = 1",
+        "flow yen gift",
+    ),
+    "mark_before_the_beginning": (
+        "INSERT INTO account_mark (account, seq, debits, credits) VALUES (1, -1, 5, 5)",
+        "entry -1",
+    ),
     "instant_of_the_book": ("UPDATE book SET at = at + interval '1 second'", "book"),
     "amount": ("UPDATE transfer SET amount = 301 WHERE seq = 3", "entry 3 (payment"),
     "amount_in_a_batch": ("UPDATE transfer SET amount = 2 WHERE seq = 100", "entry 100 (payment"),
